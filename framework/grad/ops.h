@@ -1,0 +1,35 @@
+/* ops.h - the differentiable operations that every component may use; the same
+ * functions stand in the host table of mls/plugin.h.  Sequences are [T][B][N].       */
+#ifndef MLS_GRAD_OPS_H
+#define MLS_GRAD_OPS_H
+
+#include "grad/ctx.h"
+
+mls_t mls_grad_linear(mls_ctx *c, mls_t x, mls_t w, mls_t bias);
+mls_t mls_grad_binary(mls_ctx *c, mls_binary f, mls_t a, mls_t b);
+mls_t mls_grad_unary(mls_ctx *c, mls_unary f, mls_t x);
+mls_t mls_grad_scale(mls_ctx *c, mls_t x, double a, double b);
+mls_t mls_grad_concat(mls_ctx *c, mls_t a, mls_t b);
+mls_t mls_grad_slice(mls_ctx *c, mls_t x, int64_t from, int64_t n);
+mls_t mls_grad_rms_norm(mls_ctx *c, mls_t x, mls_t gain, double eps);
+mls_t mls_grad_layer_norm(mls_ctx *c, mls_t x, mls_t gain, mls_t bias, double eps);
+mls_t mls_grad_softmax(mls_ctx *c, mls_t x);
+mls_t mls_grad_dropout(mls_ctx *c, mls_t x, double p);
+
+/* Host-only. */
+/* Joins n tensors along time: [sum T][B][N]. */
+mls_t mls_grad_join(mls_ctx *c, const mls_t *part, int n);
+/* token [T][B] (kept until backward), table [V][N] -> [T][B][N]. */
+mls_t mls_grad_embed(mls_ctx *c, const int32_t *token, int64_t t, int64_t b, mls_t table);
+
+/* Softmax cross-entropy over x [T][B][C]; label [T][B], -1 = not scored.  Returns the
+ * mean over scored positions as a [1][1][1] tensor.  The gradient is formed in row
+ * blocks in place of x's own logits: no second [T*B][C] array exists.  stats: sum of
+ * nats, count, correct.                                                                */
+typedef struct mls_loss_stats { double sum, count, correct; } mls_loss_stats;
+mls_t mls_grad_cross_entropy(mls_ctx *c, mls_t x, const int32_t *label, mls_loss_stats *stats);
+/* Mean squared error over scored values; target [T][B][C], NaN = not scored.
+ * stats: sum of squares, count, 0.                                                     */
+mls_t mls_grad_mse(mls_ctx *c, mls_t x, const float *target, mls_loss_stats *stats);
+
+#endif

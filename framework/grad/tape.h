@@ -1,0 +1,51 @@
+/* tape.h - an eager tape on a bump arena.  apply() runs an op at once and, when a
+ * gradient may be asked for, notes it; backward() walks the notes in reverse.
+ * All tensors are gone at mls_tape_reset.  In a dry run nothing is computed: shapes,
+ * bytes and flops are counted.                                                        */
+#ifndef MLS_GRAD_TAPE_H
+#define MLS_GRAD_TAPE_H
+
+#include "base/arena.h"
+#include "grad/ctx.h"
+
+typedef struct mls_note mls_note;
+
+struct mls_tape {
+    mls_arena arena;        /* the step's memory                                     */
+    unsigned  flags;        /* MLS_SMOOTH, MLS_TRAIN, MLS_EXACT                      */
+    int       dry;          /* 1: count only                                         */
+    mls_note *last;         /* newest note; NULL at start                            */
+    double    flops;        /* counted forward flops since reset                     */
+    double    bytes;        /* of tensors made since reset                           */
+    void     *spare;        /* gradient buffers to reuse during backward             */
+    uint64_t  dropout;      /* key of this step's dropout                            */
+    int64_t   dropouts;     /* how many were applied                                 */
+};
+
+void mls_tape_reset(mls_tape *t);
+void mls_tape_free(mls_tape *t);
+
+/* A new tensor [a][b][c][1] in the step arena; in a dry run its data is NULL. */
+mls_tensor *mls_tape_tensor(mls_ctx *c, int64_t d0, int64_t d1, int64_t d2);
+/* A tensor over memory that lives longer (weights, states, inputs).  grad is
+ * accumulated into when not NULL; when `leaf` is 1 a gradient buffer is made for it
+ * in backward even though grad is NULL.                                                */
+mls_tensor *mls_tape_wrap(mls_ctx *c, float *data, float *grad, int leaf, int64_t d0,
+                          int64_t d1, int64_t d2);
+/* Steps [from, from + n) of x as a tensor that shares x's data and gradient. */
+mls_t mls_tape_steps(mls_ctx *c, mls_t x, int64_t from, int64_t n);
+/* x without its history: no gradient flows back. */
+mls_t mls_tape_detach(mls_ctx *c, mls_t x);
+
+void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t *in,
+                    int n_in, const mls_t *out, int n_out);
+/* 1 when a gradient can reach x. */
+int  mls_tape_tracks(mls_t x);
+/* Makes (zeroed, if new) and returns x's gradient buffer, to seed backward with. */
+float *mls_tape_grad(mls_ctx *c, mls_t x);
+/* Runs every noted op backward, newest first.  Errors name op and node. */
+void mls_tape_backward(mls_ctx *c);
+
+void *mls_tape_scratch(const mls_call *k, size_t bytes);
+
+#endif

@@ -1,0 +1,36 @@
+/* kern.h - numeric kernels over plain float arrays; sizes last.  The only place that
+ * knows OpenBLAS.                                                                     */
+#ifndef MLS_KERN_KERN_H
+#define MLS_KERN_KERN_H
+
+#include <stdint.h>
+#include <mls/kernel.h>
+
+/* Detects the CPU; honours MLS_ISA=plain|avx2|avx512 in the environment.  Returns
+ * MLS_ISA_*; also pins OpenBLAS to one thread.                                         */
+int mls_k_init(void);
+const char *mls_k_isa_name(int isa);
+/* Name of OpenBLAS's kernel family ("Zen", "SkylakeX"), and its version string. */
+const char *mls_k_blas_family(void);
+const char *mls_k_blas_version(void);
+
+/* As mls_host.gemm. */
+void mls_k_gemm(int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, float alpha,
+                const float *a, int64_t lda, const float *b, int64_t ldb, float beta,
+                float *c, int64_t ldc);
+/* As mls_host.gemm_rows: panels of MLS_K_PANEL rows, or of `rows` when exact. */
+#define MLS_K_PANEL 256
+void mls_k_gemm_rows(int exact, int64_t rows, int trans_a, int trans_b, int64_t m, int64_t n,
+                     int64_t k, float alpha, const float *a, int64_t lda, const float *b,
+                     int64_t ldb, float beta, float *c, int64_t ldc);
+
+/* Sum of squares of x[n] in a fixed order (double). */
+double mls_k_sum_squares(const float *x, int64_t n);
+/* Index of the first NaN or Inf, or -1. */
+int64_t mls_k_first_bad(const float *x, int64_t n);
+
+/* One AdamW step over n values; t counts from 1. */
+typedef struct mls_adamw { float lr, beta1, beta2, eps, decay; int64_t t; } mls_adamw;
+void mls_k_adamw(float *w, const float *g, float *m, float *v, int64_t n, const mls_adamw *p);
+
+#endif

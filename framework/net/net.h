@@ -1,0 +1,119 @@
+/* net.h - a network: components wired into layers between an embedding or input
+ * projection and a head, built from a specification; and runs over it.
+ *
+ * Specification (a map; see docs/network.md):
+ *   width    d, the width of the residual stream
+ *   layers   how often the block is repeated
+ *   norm     "rms" | "layer" | "none"      before each branch and before the head
+ *   residual bool
+ *   dropout  on each branch's output
+ *   chunk    K of the late wires `a ~> b`; 0 = the sequence length
+ *   nodes    { name = { component = "liquid.cfc", <options> ... }, ... }
+ *   wire     a string of wires, or a list of them: each is one residual branch of the
+ *            block, in order.  "input -> enc -> liq.in; liq -> output; ssm ~> liq.mod_tau"
+ *   head     { component = "head.linear", ... }
+ *   remat    list of node names whose forward is run again in backward
+ */
+#ifndef MLS_NET_NET_H
+#define MLS_NET_NET_H
+
+#include "base/bundle.h"
+#include "base/value.h"
+#include "grad/tape.h"
+#include "grad/ops.h"
+#include "plug/plug.h"
+
+typedef struct mls_weight {
+    const char *name;             /* "layer0.enc.w"                                  */
+    const char *node;             /* "layer0.enc"                                    */
+    int64_t     rows, cols;
+    unsigned    flags;            /* MLS_NO_DECAY, MLS_FROZEN                        */
+    float      *data, *grad;      /* [rows][cols]; NULL in a dry net                 */
+} mls_weight;
+
+typedef struct mls_net mls_net;
+
+typedef struct mls_net_config {
+    const mls_registry   *registry;
+    const mls_value      *spec;
+    const mls_task_shape *shape;
+    uint64_t              seed;
+    int                   dry;    /* shapes only: weights have no memory             */
+} mls_net_config;
+
+mls_net *mls_net_build(const mls_net_config *config, mls_error *e);
+void     mls_net_free(mls_net *net);
+
+int64_t     mls_net_parameters(const mls_net *net);
+int         mls_net_weights(const mls_net *net);
+mls_weight *mls_net_weight(const mls_net *net, int i);
+void        mls_net_zero_grad(mls_net *net);
+/* All weights lie in one array, and their gradients in another, of this length. */
+float      *mls_net_data(const mls_net *net, int64_t *count);
+float      *mls_net_grad(const mls_net *net);
+/* The specification with every default filled in. */
+mls_value  *mls_net_resolved(const mls_net *net, mls_arena *a);
+/* "layer0.enc  encoder.lif  128 -> 128  16,512 parameters" lines. */
+char       *mls_net_summary(const mls_net *net, mls_arena *a);
+const mls_task_shape *mls_net_shape(const mls_net *net);
+
+/* ---- Batches ------------------------------------------------------------------------ */
+
+typedef struct mls_batch {        /* time-major; pointers stay valid until backward  */
+    int64_t        steps, batch;
+    const int32_t *token;         /* [T][B]        or NULL                           */
+    const float   *x;             /* [T][B][input] or NULL                           */
+    const float   *mask, *dt;     /* [T][B]        or NULL                           */
+    const int32_t *label;         /* [T][B], or [B] when not per step; or NULL       */
+    const float   *target;        /* [T][B][out] or [B][out]; or NULL                */
+} mls_batch;
+
+/* ---- Observing --------------------------------------------------------------------- */
+
+typedef struct mls_channel {
+    const char *node, *name;      /* "layer0.enc", "spikes"                          */
+    const char *unit, *help;      /* or NULL                                         */
+    unsigned    flags;            /* MLS_SPIKES for spike ports                      */
+    int64_t     width;
+} mls_channel;
+
+typedef struct mls_observer {
+    void *arg;
+    int  (*wanted)(void *arg, const char *node, const char *name);
+    /* value [T][B][width]; steps [t0, t0+T) of the sequence being run; data valid now */
+    void (*value)(void *arg, const mls_channel *ch, mls_t value, int64_t t0);
+} mls_observer;
+
+/* ---- Runs: a batch size, states, a tape ---------------------------------------------- */
+
+typedef struct mls_run mls_run;
+
+/* flags: MLS_TRAIN, MLS_SMOOTH, MLS_EXACT.  One network may have several runs. */
+mls_run *mls_run_new(mls_net *net, int64_t batch, unsigned flags, mls_error *e);
+void     mls_run_free(mls_run *run);
+void     mls_run_observe(mls_run *run, const mls_observer *o);   /* NULL: nobody */
+void     mls_run_reset(mls_run *run);        /* every state to its reset value         */
+/* Runs the batch from the current states and leaves the new ones; the output is
+ * [T][B][out] (or [1][B][out] for a head that pools), NULL on error.  The previous
+ * call's tensors are gone.  step numbers the call for dropout.                          */
+mls_t    mls_run_forward(mls_run *run, const mls_batch *b, uint64_t step);
+/* As forward and the loss; mean over scored positions.  NaN on error. */
+double   mls_run_loss(mls_run *run, const mls_batch *b, uint64_t step, mls_loss_stats *s);
+/* Adds scale * d loss / d weight to the weights' gradients; once after a loss. */
+void     mls_run_backward(mls_run *run, double scale);
+mls_error *mls_run_error(mls_run *run);
+mls_tape  *mls_run_tape(mls_run *run);
+/* States, for checkpoints: "state/layer0.liq.h" [B][width]. */
+void     mls_run_bundle(mls_run *run, mls_bundle *b);
+int      mls_run_states(const mls_run *run);
+/* State i: full name, value [B][width]; after backward with keep, its gradients. */
+const char *mls_run_state(const mls_run *run, int i, float **value, int64_t *width,
+                          double *reset);
+/* Every channel that can be recorded, for messages and `mls check`. */
+int      mls_run_channels(const mls_run *run, mls_channel **list, mls_arena *a);
+
+typedef struct mls_cost { int64_t parameters; double flops, bytes, state_bytes; } mls_cost;
+/* Dry run of one training step of T x B: works on a dry or a real net. */
+int      mls_net_cost(mls_net *net, int64_t steps, int64_t batch, mls_cost *out, mls_error *e);
+
+#endif
