@@ -1,0 +1,244 @@
+#include "grad/tape.h"
+
+#include <string.h>
+
+/* What really stands behind an mls_tensor that the tape made. */
+typedef struct tensor {
+    mls_tensor     t;
+    struct tensor *parent;     /* of a view along time, else NULL                       */
+    int64_t        offset;     /* of a view, in its parent's data                       */
+    int            tracks;     /* a gradient can reach it                               */
+    int            owned;      /* its gradient buffer is the tape's, to be reused       */
+} tensor;
+
+struct mls_note {
+    mls_note     *before;
+    const mls_op *op;
+    const void   *attr;
+    const char   *path;        /* of the node that applied it                           */
+    mls_t        *in, *out;
+    int           n_in, n_out;
+    unsigned      flags;
+};
+
+/* Gradient buffers that backward is done with, by their size. */
+typedef struct spare { struct spare *next; int64_t count; } spare;
+
+static tensor *inner(mls_t x) { return (tensor *)(uintptr_t)x; }
+
+static mls_tensor *fail_memory(mls_ctx *c, size_t bytes)
+{
+    static tensor empty;
+    mls_error_set(c->error, "%s: out of memory (%zu bytes asked for)", c->path, bytes);
+    empty = (tensor){ 0 };
+    return &empty.t;
+}
+
+static tensor *new_tensor(mls_ctx *c, int64_t d0, int64_t d1, int64_t d2)
+{
+    tensor *x = mls_arena_zalloc(&c->tape->arena, sizeof *x);
+    if (!x) return NULL;
+    x->t = (mls_tensor){ NULL, NULL, { d0, d1, d2, 1 }, d0 * d1 * d2 };
+    return x;
+}
+
+mls_tensor *mls_tape_tensor(mls_ctx *c, int64_t d0, int64_t d1, int64_t d2)
+{
+    if (d0 < 0 || d1 < 0 || d2 < 0) {
+        mls_error_set(c->error, "%s: a tensor of shape [%lld][%lld][%lld] was asked for",
+                      c->path, (long long)d0, (long long)d1, (long long)d2);
+        d0 = d1 = d2 = 0;
+    }
+    tensor *x = new_tensor(c, d0, d1, d2);
+    if (!x) return fail_memory(c, sizeof *x);
+    const size_t bytes = (size_t)x->t.count * sizeof(float);
+    c->tape->bytes += (double)bytes;
+    if (c->tape->dry) return &x->t;
+    x->t.data = mls_arena_alloc(&c->tape->arena, bytes);
+    if (!x->t.data) return fail_memory(c, bytes);
+#ifdef MLS_HOSTILE      /* a kernel that leaves a value unwritten shows up as NaN */
+    memset(x->t.data, 0xff, bytes);
+#endif
+    return &x->t;
+}
+
+mls_tensor *mls_tape_wrap(mls_ctx *c, float *data, float *grad, int leaf, int64_t d0,
+                          int64_t d1, int64_t d2)
+{
+    tensor *x = new_tensor(c, d0, d1, d2);
+    if (!x) return fail_memory(c, sizeof *x);
+    x->t.data = data;
+    x->t.grad = grad;
+    x->tracks = leaf || grad != NULL;
+    return &x->t;
+}
+
+mls_t mls_tape_steps(mls_ctx *c, mls_t x, int64_t from, int64_t n)
+{
+    if (from == 0 && n == x->dim[0]) return x;
+    if (from < 0 || n < 0 || from + n > x->dim[0]) {
+        mls_error_set(c->error, "%s: steps %lld..%lld of a sequence of %lld", c->path,
+                      (long long)from, (long long)(from + n), (long long)x->dim[0]);
+        return x;
+    }
+    tensor *v = new_tensor(c, n, x->dim[1], x->dim[2]);
+    if (!v) return fail_memory(c, sizeof *v);
+    tensor *p = inner(x);
+    v->offset = from * x->dim[1] * x->dim[2];
+    if (p->parent) {                                   /* a view of a view */
+        v->offset += p->offset;
+        p = p->parent;
+    }
+    v->parent = p;
+    v->t.data = x->data ? p->t.data + v->offset : NULL;
+    v->tracks = p->tracks;
+    return &v->t;
+}
+
+mls_t mls_tape_detach(mls_ctx *c, mls_t x)
+{
+    return mls_tape_wrap(c, x->data, NULL, 0, x->dim[0], x->dim[1], x->dim[2]);
+}
+
+int mls_tape_tracks(mls_t x) { return x && inner(x)->tracks; }
+
+/* ---- gradients ------------------------------------------------------------------- */
+
+static float *take(mls_tape *t, int64_t count)
+{
+    for (spare **s = (spare **)&t->spare; *s; s = &(*s)->next)
+        if ((*s)->count == count) {
+            float *g = (float *)*s;
+            *s = (*s)->next;
+            return g;
+        }
+    const size_t bytes = (size_t)count * sizeof(float);
+    return mls_arena_alloc(&t->arena, bytes > sizeof(spare) ? bytes : sizeof(spare));
+}
+
+static void give(mls_tape *t, float *g, int64_t count)
+{
+    spare *s = (spare *)(void *)g;
+    *s = (spare){ t->spare, count };
+    t->spare = s;
+}
+
+float *mls_tape_grad(mls_ctx *c, mls_t t)
+{
+    tensor *x = inner(t);
+    if (x->t.grad) return x->t.grad;
+    if (x->parent) {
+        float *g = mls_tape_grad(c, &x->parent->t);
+        return x->t.grad = g ? g + x->offset : NULL;
+    }
+    float *g = take(c->tape, x->t.count);
+    if (!g) {
+        fail_memory(c, (size_t)x->t.count * sizeof(float));
+        return NULL;
+    }
+    memset(g, 0, (size_t)x->t.count * sizeof(float));
+    x->owned = 1;
+    return x->t.grad = g;
+}
+
+/* The producer of x has run backward: nobody reads its gradient again.  Views share
+ * their parent's buffer, which lives until the parent's own producer is done.           */
+static void drop_grad(mls_tape *t, tensor *x)
+{
+    if (x->parent || !x->owned) return;
+    give(t, x->t.grad, x->t.count);
+    x->t.grad = NULL;
+    x->owned = 0;
+}
+
+/* A view that was made before its parent had a gradient learns of it here. */
+static int has_grad(tensor *x)
+{
+    if (x->parent && x->parent->t.grad) x->t.grad = x->parent->t.grad + x->offset;
+    return x->t.grad != NULL;
+}
+
+/* ---- applying -------------------------------------------------------------------- */
+
+void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t *in,
+                    int n_in, const mls_t *out, int n_out)
+{
+    if (c->error->set) return;
+    mls_tape *t = c->tape;
+    int tracks = 0;
+    for (int i = 0; i < n_in; i++) tracks |= mls_tape_tracks(in[i]);
+    const mls_call k = { attr, in, out, n_in, n_out, t->flags, c };
+    if (op->flops) t->flops += op->flops(&k);
+    if (tracks && op->backward)
+        for (int i = 0; i < n_out; i++)
+            if (out[i]) inner(out[i])->tracks = 1;
+    if (t->dry) return;
+    const mls_mark m = mls_arena_mark(&t->arena);
+    op->forward(&k);
+    mls_arena_release(&t->arena, m);                     /* scratch */
+    if (c->error->set || !tracks || !op->backward || !(t->flags & MLS_TRAIN)) return;
+
+    const size_t rows = (size_t)(n_in + n_out) * sizeof(mls_t);
+    mls_note *n = mls_arena_alloc(&t->arena, sizeof *n + rows);
+    if (!n) {
+        fail_memory(c, sizeof *n + rows);
+        return;
+    }
+    mls_t *at = (mls_t *)(n + 1);
+    memcpy(at, in, (size_t)n_in * sizeof *at);
+    memcpy(at + n_in, out, (size_t)n_out * sizeof *at);
+    *n = (mls_note){ t->last, op, attr, c->path, at, at + n_in, n_in, n_out, t->flags };
+    t->last = n;
+}
+
+static void undo(mls_ctx *c, mls_note *n)
+{
+    int wanted = 0;
+    for (int i = 0; i < n->n_out; i++)
+        wanted |= n->out[i] && has_grad(inner(n->out[i]));
+    if (!wanted) return;
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i]) mls_tape_grad(c, n->out[i]);
+    for (int i = 0; i < n->n_in; i++)
+        if (mls_tape_tracks(n->in[i])) mls_tape_grad(c, n->in[i]);
+    if (c->error->set) return;
+    const mls_call k = { n->attr, n->in, n->out, n->n_in, n->n_out, n->flags, c };
+    const mls_mark m = mls_arena_mark(&c->tape->arena);
+    n->op->backward(&k);
+    mls_arena_release(&c->tape->arena, m);
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i]) drop_grad(c->tape, inner(n->out[i]));
+}
+
+void mls_tape_backward(mls_ctx *c)
+{
+    const char *path = c->path;
+    for (mls_note *n = c->tape->last; n && !c->error->set; n = n->before) {
+        c->path = n->path;
+        undo(c, n);
+    }
+    c->path = path;
+    c->tape->last = NULL;
+}
+
+void *mls_tape_scratch(const mls_call *k, size_t bytes)
+{
+    void *p = mls_arena_alloc(&k->ctx->tape->arena, bytes);
+    if (!p) fail_memory(k->ctx, bytes);
+    return p;
+}
+
+void mls_tape_reset(mls_tape *t)
+{
+    mls_arena_reset(&t->arena);
+    t->last = NULL;
+    t->spare = NULL;
+    t->flops = t->bytes = 0.0;
+    t->dropouts = 0;
+}
+
+void mls_tape_free(mls_tape *t)
+{
+    mls_arena_free(&t->arena);
+    *t = (mls_tape){ 0 };
+}

@@ -1,0 +1,213 @@
+/* registry.c - every component that this process knows, by "kind.name". */
+#include "base/hash.h"
+#include "plug/plug.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FILES = 1024, COMPONENTS = 4096, PATHS = 4096 };
+
+static int is_folder(const char *path)
+{
+    struct stat s;
+    return !stat(path, &s) && S_ISDIR(s.st_mode);
+}
+
+static void warn(mls_registry *r, const char *text)
+{
+    r->warnings = mls_arena_printf(&r->arena, "%s%s\n", r->warnings, text);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const mls_component *x = *(const mls_component *const *)a;
+    const mls_component *y = *(const mls_component *const *)b;
+    const int d = strcmp(x->kind, y->kind);
+    return d ? d : strcmp(x->name, y->name);
+}
+
+static const mls_component *find(const mls_registry *r, const char *kind, const char *name)
+{
+    for (int i = 0; i < r->n_components; i++)
+        if (!strcmp(r->component[i]->kind, kind) && !strcmp(r->component[i]->name, name))
+            return r->component[i];
+    return NULL;
+}
+
+static void add(mls_registry *r, const char *path, mls_error *e)
+{
+    char *real = realpath(path, NULL);
+    if (!real) {
+        mls_error_set(e, "%s: no such plugin file", path);
+        return;
+    }
+    char sha[65];
+    const int hashed = mls_hash_file(real, sha);
+    int known = 0;                       /* the same file, or a copy of it, by another way */
+    for (int i = 0; i < r->n_files; i++)
+        known |= !strcmp(r->file[i].path, real) || (hashed && !strcmp(r->file[i].sha256, sha));
+    if (known || r->n_files == FILES) {
+        free(real);
+        return;
+    }
+    const mls_plugin_info *p = mls_plug_open(real, e);
+    for (int i = 0; p && p->components[i]; i++) {
+        const mls_component *c = p->components[i], *old = find(r, c->kind, c->name);
+        if (old) {
+            mls_error_set(e, "two components are called %s.%s: one in %s, one in %s", c->kind,
+                          c->name, mls_registry_file(r, old)->path, real);
+            break;
+        }
+        if (r->n_components == COMPONENTS) break;
+        r->component[r->n_components++] = c;
+    }
+    if (p && !e->set) {
+        mls_plugin_file *f = &r->file[r->n_files++];
+        f->path = mls_arena_strdup(&r->arena, real);
+        f->info = p;
+        memcpy(f->sha256, sha, sizeof sha);
+    }
+    free(real);
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Every *.so of a folder and of the folders in it, in the order of their names. */
+static void add_folder(mls_registry *r, const char *folder, int depth, mls_error *e)
+{
+    DIR *d = opendir(folder);
+    if (!d) return;
+    char *name[PATHS];
+    int n = 0;
+    for (struct dirent *f; (f = readdir(d)) && n < PATHS;)
+        if (f->d_name[0] != '.') {
+            name[n] = mls_arena_printf(&r->arena, "%s/%s", folder, f->d_name);
+            if (name[n]) n++;
+        }
+    closedir(d);
+    qsort(name, (size_t)n, sizeof *name, by_text);
+    for (int i = 0; i < n && !e->set; i++) {
+        const size_t len = strlen(name[i]);
+        if (is_folder(name[i])) {
+            if (depth > 0) add_folder(r, name[i], depth - 1, e);
+        } else if (len > 3 && !strcmp(name[i] + len - 3, ".so")) {
+            mls_error own = { 0 };
+            add(r, name[i], &own);
+            if (own.set && !strncmp(own.text, "two components", 14))
+                mls_error_set(e, "%s", own.text);
+            else if (own.set)
+                warn(r, own.text);
+        }
+    }
+}
+
+static void add_path(mls_registry *r, const char *list, int must_exist, mls_error *e)
+{
+    char *copy = list ? mls_arena_strdup(&r->arena, list) : NULL, *save = NULL;
+    for (char *p = copy ? strtok_r(copy, ":", &save) : NULL; p && !e->set;
+         p = strtok_r(NULL, ":", &save)) {
+        if (is_folder(p)) add_folder(r, p, 1, e);
+        else if (!access(p, F_OK)) add(r, p, e);
+        else if (must_exist) mls_error_set(e, "plugin path %s: no such file or folder", p);
+        else warn(r, mls_arena_printf(&r->arena, "MLS_PLUGIN_PATH: %s does not exist", p));
+    }
+}
+
+static const char *beside_binary(mls_registry *r)
+{
+    char exe[4096];
+    const ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    if (n <= 0) return NULL;
+    exe[n] = '\0';
+    char *slash = strrchr(exe, '/');
+    if (!slash) return NULL;
+    *slash = '\0';
+    char *folder = mls_arena_printf(&r->arena, "%s/plugins", exe);
+    return folder && is_folder(folder) ? folder : NULL;
+}
+
+int mls_registry_load(mls_registry *r, const char *extra, mls_error *e)
+{
+    mls_plug_init();
+    *r = (mls_registry){ .warnings = "" };
+    r->file = mls_arena_zalloc(&r->arena, FILES * sizeof *r->file);
+    r->component = mls_arena_zalloc(&r->arena, COMPONENTS * sizeof *r->component);
+    if (!r->file || !r->component) {
+        mls_error_set(e, "out of memory for the list of plugins");
+        return 0;
+    }
+    add_path(r, extra, 1, e);
+    add_path(r, getenv("MLS_PLUGIN_PATH"), 0, e);
+    const char *tree = beside_binary(r);
+    if (!e->set) add_folder(r, tree ? tree : MLS_PLUGINDIR, 1, e);
+    qsort(r->component, (size_t)r->n_components, sizeof *r->component, by_name);
+    return !e->set;
+}
+
+void mls_registry_free(mls_registry *r)
+{
+    mls_arena_free(&r->arena);
+    *r = (mls_registry){ .warnings = "" };
+}
+
+const mls_component *mls_registry_find(const mls_registry *r, const char *name,
+                                       const mls_value *where, mls_error *e)
+{
+    const char *dot = strchr(name, '.');
+    if (dot)
+        for (int i = 0; i < r->n_components; i++) {
+            const mls_component *c = r->component[i];
+            if (strlen(c->kind) == (size_t)(dot - name) &&
+                !strncmp(c->kind, name, (size_t)(dot - name)) && !strcmp(c->name, dot + 1))
+                return c;
+        }
+    mls_arena a = { 0 };
+    const char **names = mls_arena_alloc(&a, (size_t)(r->n_components + 1) * sizeof *names);
+    char *same = mls_arena_strdup(&a, "");
+    for (int i = 0; names && i < r->n_components; i++) {
+        const mls_component *c = r->component[i];
+        names[i] = mls_arena_printf(&a, "%s.%s", c->kind, c->name);
+        if (dot && !strncmp(names[i], name, (size_t)(dot - name) + 1))
+            same = mls_arena_printf(&a, "%s%s%s", same, *same ? ", " : "", names[i]);
+    }
+    const char *near = names ? mls_error_nearest(name, names, r->n_components) : NULL;
+    mls_error_set(e, "%sno component is called \"%s\"%s%s%s%s%s%s",
+                  mls_value_where(&a, where), name, near ? "; did you mean \"" : "",
+                  near ? near : "", near ? "\"?" : "", *same ? " (there are " : "", same,
+                  *same ? ")" : dot ? "" : "; a component is named kind.name, as liquid.cfc");
+    mls_arena_free(&a);
+    return NULL;
+}
+
+const mls_plugin_file *mls_registry_file(const mls_registry *r, const mls_component *c)
+{
+    for (int i = 0; i < r->n_files; i++)
+        for (int j = 0; r->file[i].info->components[j]; j++)
+            if (r->file[i].info->components[j] == c) return &r->file[i];
+    return NULL;
+}
+
+const mls_port *mls_plug_port(const mls_registry *r, const mls_component *c, int i)
+{
+    const mls_plugin_file *f = mls_registry_file(r, c);
+    const size_t stride = f ? f->info->port_size : sizeof(mls_port);
+    const mls_port *p = (const mls_port *)(const void *)((const char *)c->ports + (size_t)i * stride);
+    return c->ports && p->name ? p : NULL;
+}
+
+const mls_option *mls_plug_option(const mls_registry *r, const mls_component *c, int i)
+{
+    if (!c->options) return NULL;
+    const mls_plugin_file *f = mls_registry_file(r, c);
+    const size_t stride = f ? f->info->option_size : sizeof(mls_option);
+    const mls_option *o =
+        (const mls_option *)(const void *)((const char *)c->options + (size_t)i * stride);
+    return o->name ? o : NULL;
+}
