@@ -24,6 +24,8 @@ struct mls_note {
 /* Gradient buffers that backward is done with, by their size. */
 typedef struct spare { struct spare *next; int64_t count; } spare;
 
+const char *volatile mls_run_current, *volatile mls_run_op, *volatile mls_run_phase;
+
 static tensor *inner(mls_t x) { return (tensor *)(uintptr_t)x; }
 
 static mls_tensor *fail_memory(mls_ctx *c, size_t bytes)
@@ -70,6 +72,15 @@ mls_tensor *mls_tape_wrap(mls_ctx *c, float *data, float *grad, int leaf, int64_
     x->t.data = data;
     x->t.grad = grad;
     x->tracks = leaf || grad != NULL;
+    return &x->t;
+}
+
+mls_tensor *mls_tape_leaf(mls_arena *a, int tracks, int64_t d0, int64_t d1, int64_t d2)
+{
+    tensor *x = mls_arena_zalloc(a, sizeof *x);
+    if (!x) return NULL;
+    x->t = (mls_tensor){ NULL, NULL, { d0, d1, d2, 1 }, d0 * d1 * d2 };
+    x->tracks = tracks;
     return &x->t;
 }
 
@@ -174,6 +185,7 @@ void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t 
             if (out[i]) inner(out[i])->tracks = 1;
     if (t->dry) return;
     const mls_mark m = mls_arena_mark(&t->arena);
+    mls_run_op = op->name;
     op->forward(&k);
     mls_arena_release(&t->arena, m);                     /* scratch */
     if (c->error->set || !tracks || !op->backward || !(t->flags & MLS_TRAIN)) return;
@@ -204,6 +216,8 @@ static void undo(mls_ctx *c, mls_note *n)
     if (c->error->set) return;
     const mls_call k = { n->attr, n->in, n->out, n->n_in, n->n_out, n->flags, c };
     const mls_mark m = mls_arena_mark(&c->tape->arena);
+    mls_run_current = n->path;
+    mls_run_op = n->op->name;
     n->op->backward(&k);
     mls_arena_release(&c->tape->arena, m);
     for (int i = 0; i < n->n_out; i++)
@@ -213,12 +227,14 @@ static void undo(mls_ctx *c, mls_note *n)
 void mls_tape_backward(mls_ctx *c)
 {
     const char *path = c->path;
+    mls_run_phase = "backward";
     for (mls_note *n = c->tape->last; n && !c->error->set; n = n->before) {
         c->path = n->path;
         undo(c, n);
     }
     c->path = path;
     c->tape->last = NULL;
+    mls_run_current = mls_run_op = mls_run_phase = NULL;
 }
 
 void *mls_tape_scratch(const mls_call *k, size_t bytes)

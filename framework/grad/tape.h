@@ -10,6 +10,10 @@
 
 typedef struct mls_note mls_note;
 
+/* What this process is computing, for a crash handler: node path, op name, and
+ * "forward" or "backward"; NULL between.                                              */
+extern const char *volatile mls_run_current, *volatile mls_run_op, *volatile mls_run_phase;
+
 struct mls_tape {
     mls_arena arena;        /* the step's memory                                     */
     unsigned  flags;        /* MLS_SMOOTH, MLS_TRAIN, MLS_EXACT                      */
@@ -32,6 +36,8 @@ mls_tensor *mls_tape_tensor(mls_ctx *c, int64_t d0, int64_t d1, int64_t d2);
  * in backward even though grad is NULL.                                                */
 mls_tensor *mls_tape_wrap(mls_ctx *c, float *data, float *grad, int leaf, int64_t d0,
                           int64_t d1, int64_t d2);
+/* A tensor of network lifetime whose data and grad are filled in later (weights). */
+mls_tensor *mls_tape_leaf(mls_arena *a, int tracks, int64_t d0, int64_t d1, int64_t d2);
 /* Steps [from, from + n) of x as a tensor that shares x's data and gradient. */
 mls_t mls_tape_steps(mls_ctx *c, mls_t x, int64_t from, int64_t n);
 /* x without its history: no gradient flows back. */

@@ -41,6 +41,8 @@ typedef struct mls_net_config {
     int                   dry;    /* shapes only: weights have no memory             */
 } mls_net_config;
 
+/* Fills the rest of the host table; build calls it itself. */
+void     mls_net_init(void);
 mls_net *mls_net_build(const mls_net_config *config, mls_error *e);
 void     mls_net_free(mls_net *net);
 
@@ -106,9 +108,16 @@ mls_tape  *mls_run_tape(mls_run *run);
 /* States, for checkpoints: "state/layer0.liq.h" [B][width]. */
 void     mls_run_bundle(mls_run *run, mls_bundle *b);
 int      mls_run_states(const mls_run *run);
-/* State i: full name, value [B][width]; after backward with keep, its gradients. */
-const char *mls_run_state(const mls_run *run, int i, float **value, int64_t *width,
-                          double *reset);
+/* State i: full name "layer0.liq.h" and value [B][width]. */
+const char *mls_run_state(mls_run *run, int i, float **value, int64_t *width, double *reset);
+/* Gradients at both ends, for checks: with track on, backward also finds the gradient
+ * of the initial states (valid until the next forward; NULL if none), and adds seed
+ * (may be NULL) as the gradient of final state i.                                       */
+void     mls_run_track(mls_run *run, int on);
+float   *mls_run_state_grad(mls_run *run, int i);
+void     mls_run_seed_state(mls_run *run, int i, const float *seed);
+/* backward from a gradient of the last forward's output [T][B][out] instead of a loss. */
+void     mls_run_backward_from(mls_run *run, const float *grad_out);
 /* Every channel that can be recorded, for messages and `mls check`. */
 int      mls_run_channels(const mls_run *run, mls_channel **list, mls_arena *a);
 

@@ -1,0 +1,156 @@
+#include "base/parfor.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+/* One job at a time.  A worker counts itself in before it looks whether the job is open;
+ * the caller closes the job before it looks whether anybody is in.  Both orders are
+ * sequentially consistent, so a worker either is waited for or does not touch the job,
+ * and a worker that wakes late costs nobody anything.                                   */
+
+enum { MOST = 64, SPIN = 4000, PATIENCE = 200000 };
+
+static struct {
+    void (*body)(int64_t i, void *arg);
+    void  *arg;
+    int64_t n;
+    int     helpers;               /* workers with a smaller number may take part        */
+} job;
+
+static _Atomic int64_t next_item;
+static atomic_int open_job, active, sleepers, busy;
+static atomic_uint generation;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
+static atomic_int wanted = 1;      /* threads, the caller among them                     */
+static int made;                   /* workers that exist; only who is `busy` changes it  */
+static _Thread_local int inside;   /* this thread is running a body                      */
+
+static void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
+static void take_items(void)
+{
+    inside = 1;
+    for (;;) {
+        const int64_t i = atomic_fetch_add_explicit(&next_item, 1, memory_order_relaxed);
+        if (i >= job.n) break;
+        job.body(i, job.arg);
+    }
+    inside = 0;
+}
+
+static void sleep_until_after(unsigned seen)
+{
+    for (int i = 0; i < SPIN; i++) {
+        if (atomic_load(&generation) != seen) return;
+        relax();
+    }
+    pthread_mutex_lock(&lock);
+    atomic_fetch_add(&sleepers, 1);
+    while (atomic_load(&generation) == seen) pthread_cond_wait(&wake, &lock);
+    atomic_fetch_sub(&sleepers, 1);
+    pthread_mutex_unlock(&lock);
+}
+
+static void *work(void *number)
+{
+    const int me = (int)(intptr_t)number;
+    unsigned seen = 0;
+    for (;;) {
+        sleep_until_after(seen);
+        seen = atomic_load(&generation);
+        atomic_fetch_add(&active, 1);
+        if (atomic_load(&open_job) && me < job.helpers) take_items();
+        atomic_fetch_sub(&active, 1);
+    }
+    return NULL;
+}
+
+/* A child of fork() has no workers and may have inherited a locked mutex. */
+static void forget(void)
+{
+    static const pthread_mutex_t new_lock = PTHREAD_MUTEX_INITIALIZER;
+    static const pthread_cond_t new_wake = PTHREAD_COND_INITIALIZER;
+    lock = new_lock;
+    wake = new_wake;
+    atomic_store(&open_job, 0);
+    atomic_store(&active, 0);
+    atomic_store(&sleepers, 0);
+    atomic_store(&busy, 0);
+    atomic_store(&generation, 0);
+    made = 0;
+    inside = 0;
+}
+
+/* Makes workers up to `helpers`; fewer, when the system gives no more, is no error: the
+ * loop is the same with any number.  Signals stay with the threads of the program.      */
+static void make_workers(int helpers)
+{
+    static int registered;
+    if (!registered) registered = !pthread_atfork(NULL, NULL, forget);
+    if (!registered) return;
+    sigset_t all, before;
+    sigfillset(&all);
+    if (pthread_sigmask(SIG_SETMASK, &all, &before)) return;
+    pthread_attr_t detached;
+    if (!pthread_attr_init(&detached)) {
+        pthread_t t;
+        if (!pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED))
+            while (made < helpers
+                   && !pthread_create(&t, &detached, work, (void *)(intptr_t)made))
+                made++;
+        pthread_attr_destroy(&detached);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void share(int64_t n, void (*body)(int64_t i, void *arg), void *arg, int helpers)
+{
+    if (made < helpers) make_workers(helpers);
+    job.body = body;
+    job.arg = arg;
+    job.n = n;
+    job.helpers = helpers;
+    atomic_store(&next_item, 0);
+    atomic_store(&open_job, 1);
+    atomic_fetch_add(&generation, 1);
+    if (atomic_load(&sleepers)) {
+        pthread_mutex_lock(&lock);
+        pthread_cond_broadcast(&wake);
+        pthread_mutex_unlock(&lock);
+    }
+    take_items();
+    atomic_store(&open_job, 0);
+    for (int spins = 0; atomic_load(&active); spins++) {
+        if (spins < PATIENCE) relax();
+        else sched_yield();        /* a worker lost its core in the middle of an item   */
+    }
+}
+
+void mls_parfor(int64_t n, void (*body)(int64_t i, void *arg), void *arg)
+{
+    const int threads = atomic_load_explicit(&wanted, memory_order_relaxed);
+    if (threads > 1 && n > 1 && !inside && !atomic_exchange(&busy, 1)) {
+        share(n, body, arg, threads - 1);
+        atomic_store(&busy, 0);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) body(i, arg);
+}
+
+void mls_parfor_threads(int threads)
+{
+    atomic_store(&wanted, threads < 1 ? 1 : threads > MOST ? MOST : threads);
+}
+
+int mls_parfor_count(void) { return atomic_load(&wanted); }

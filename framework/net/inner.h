@@ -1,0 +1,130 @@
+/* inner.h - what build makes and run walks; private to net/. */
+#ifndef MLS_NET_INNER_H
+#define MLS_NET_INNER_H
+
+#include "net/net.h"
+
+enum { MAX_PORTS = 16, MAX_NODES = 64, MAX_BRANCHES = 16, MAX_WIRES = 256, MAX_LAYERS = 1024 };
+enum { FROM_NOWHERE = -3, FROM_INPUT = -1, TO_OUTPUT = -2 };
+
+/* One wire of the block, between nodes by their index in the specification. */
+typedef struct wire {
+    int from, from_port;              /* node, or FROM_INPUT; out-port index            */
+    int to, to_port;                  /* node, or TO_OUTPUT; in-port index              */
+    int late, branch;
+} wire;
+
+struct mls_state {
+    const char *name;                 /* "layer0.liq.h"                                 */
+    const char *channel;              /* "h"                                            */
+    int64_t     width;
+    double      reset;
+    const char *unit, *help;
+    int         index;                /* in net->state                                  */
+    struct node *node;
+};
+
+typedef struct input {
+    int        from, from_port;       /* FROM_NOWHERE when unconnected                  */
+    int        late, branch;
+    int        service;               /* 'm' mask, 'd' dt, 0                            */
+    mls_state *fifo;                  /* of a late wire: the last K steps               */
+} input;
+
+typedef struct node {
+    mls_ctx              ctx;
+    mls_net             *net;
+    const char          *name, *path; /* "enc", "layer0.enc"                            */
+    const mls_component *component;
+    void                *self;
+    int                  layer, n_in, n_out;
+    const mls_port      *in_port[MAX_PORTS], *out_port[MAX_PORTS];
+    int64_t              in_width[MAX_PORTS], out_width[MAX_PORTS];
+    input                in[MAX_PORTS];
+    int                  remat;
+    /* of the forward in progress */
+    mls_t                out[MAX_PORTS];      /* of the whole sequence                  */
+    mls_t                piece[MAX_PORTS];    /* of the piece being run                 */
+    int64_t              t0;                  /* where that piece begins                */
+} node;
+
+/* A node that runs over the whole sequence at once, or several that feed back to one
+ * another and run piece by piece.  Members in the order of execution.                    */
+typedef struct group { int branch, feedback, n, member[MAX_NODES]; } group;
+
+struct mls_net {
+    mls_arena             arena;
+    const mls_registry   *registry;
+    mls_task_shape        shape;
+    uint64_t              seed;
+    int                   dry;
+    mls_value            *spec;               /* with defaults                          */
+    int64_t               width, chunk;
+    int                   layers, norm, residual;   /* norm: 'r', 'l', 0                */
+    double                dropout;
+    int                   n_names, n_branches, n_wires, n_groups;
+    const char           *name[MAX_NODES];
+    const mls_component  *component[MAX_NODES];
+    const mls_value      *options[MAX_NODES];
+    int                   remat[MAX_NODES];
+    wire                  wire[MAX_WIRES];
+    group                 group[MAX_NODES];
+    node                 *node;               /* [layers][n_names], then the head       */
+    int                   n_nodes;
+    mls_t                 embed, in_weight, in_bias;
+    mls_t                *norm_gain, *norm_bias;    /* [layers][branches], then final   */
+    mls_weight           *weight;  mls_tensor **tensor;  mls_init *init;  void **weight_self;
+    int                   n_weights, room_weights;
+    mls_state           **state;   int n_states, room_states;
+    float                *data, *grad;
+    int64_t               count;
+    mls_run              *run;                /* whose forward is in progress           */
+    mls_error            *error;              /* of the build in progress               */
+    node                  self;               /* the network as owner of its own weights */
+};
+
+struct mls_run {
+    mls_net    *net;
+    int64_t     batch;
+    unsigned    flags;
+    mls_tape    tape;
+    mls_error   error;
+    float     **value;                        /* [state][B][width]; NULL in a dry run   */
+    mls_t      *first, *now;                  /* at the start, and by now               */
+    const float **seed;
+    int         pending, track;
+    mls_observer observer;
+    int         observed;
+    mls_t       output, loss;
+    const mls_batch *input;
+    mls_t       mask, dt;
+    /* of mls_run_channels */
+    mls_arena  *list_arena;
+    mls_channel *list;  int n_list, room_list;
+};
+
+/* wire.c */
+void mls_net_wires(mls_net *net, const mls_value *text, int branch, mls_error *e);
+int  mls_net_find_name(const mls_net *net, const char *name);
+/* Index of a port among those of its direction, or -1. */
+int  mls_net_port(const mls_net *net, int name, const char *port, unsigned direction);
+/* order.c */
+void mls_net_order(mls_net *net, mls_error *e);
+/* weights.c */
+mls_t mls_net_add_weight(node *n, const char *name, int64_t rows, int64_t cols, mls_init init);
+void  mls_net_make_weights(mls_net *net, mls_error *e);
+/* host.c */
+mls_state *mls_net_add_state(node *n, const char *name, int64_t width, double reset,
+                             const char *unit, const char *help);
+/* delay.c: K steps of memory between a late wire's ends */
+mls_t mls_net_delay_read(mls_ctx *c, mls_t fifo, int64_t k, int64_t steps, int64_t width, mls_t mask);
+mls_t mls_net_delay_push(mls_ctx *c, mls_t fifo, int64_t k, mls_t x, mls_t mask);
+/* layer.c: one branch of one layer; x is its normalised input */
+mls_t mls_net_branch(mls_run *run, int layer, int branch, mls_t x);
+void  mls_net_node_forward(mls_run *run, node *n, const mls_t *in, mls_t *out, int64_t t0);
+/* observe.c */
+void  mls_net_observe(mls_run *run, node *n, const char *name, const char *unit,
+                      const char *help, unsigned flags, mls_t value, int64_t t0);
+int   mls_net_wanted(mls_run *run, const node *n, const char *name);
+
+#endif

@@ -1,0 +1,278 @@
+/* run.c - a network at work: states in, a batch through the layers, states out. */
+#include "net/inner.h"
+
+#include "base/philox.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+mls_run *mls_run_new(mls_net *net, int64_t batch, unsigned flags, mls_error *e)
+{
+    mls_run *r = calloc(1, sizeof *r);
+    const size_t n = (size_t)net->n_states + 1;
+    if (r) {
+        *r = (mls_run){ .net = net, .batch = batch, .flags = flags };
+        r->tape.flags = flags;
+        r->value = calloc(n, sizeof *r->value);
+        r->first = calloc(n, sizeof *r->first);
+        r->now = calloc(n, sizeof *r->now);
+        r->seed = calloc(n, sizeof *r->seed);
+    }
+    int ok = r && r->value && r->first && r->now && r->seed;
+    for (int i = 0; ok && !net->dry && i < net->n_states; i++)
+        ok = (r->value[i] = calloc((size_t)(batch * net->state[i]->width), sizeof(float))) != NULL;
+    if (!ok) {
+        if (e) mls_error_set(e, "out of memory for the states of %lld samples", (long long)batch);
+        mls_run_free(r);
+        return NULL;
+    }
+    if (!net->dry) mls_run_reset(r);
+    return r;
+}
+
+void mls_run_free(mls_run *r)
+{
+    if (!r) return;
+    for (int i = 0; r->value && i < r->net->n_states; i++) free(r->value[i]);
+    free(r->value);
+    free(r->first);
+    free(r->now);
+    free(r->seed);
+    mls_tape_free(&r->tape);
+    free(r);
+}
+
+mls_error *mls_run_error(mls_run *run) { return &run->error; }
+mls_tape *mls_run_tape(mls_run *run) { return &run->tape; }
+void mls_run_track(mls_run *run, int on) { run->track = on; }
+
+/* The final states stay in the tape until nobody reads the initial ones again: backward
+ * does, so they are copied out after it or at the next use.                              */
+static void commit(mls_run *r)
+{
+    if (!r->pending) return;
+    r->pending = 0;
+    for (int i = 0; i < r->net->n_states; i++)
+        if (r->now[i] && r->now[i]->data && r->now[i]->data != r->value[i])
+            memcpy(r->value[i], r->now[i]->data,
+                   (size_t)(r->batch * r->net->state[i]->width) * sizeof(float));
+}
+
+void mls_run_reset(mls_run *r)
+{
+    r->pending = 0;
+    for (int i = 0; i < r->net->n_states; i++) {
+        const mls_state *s = r->net->state[i];
+        for (int64_t k = 0; k < r->batch * s->width; k++) r->value[i][k] = (float)s->reset;
+    }
+}
+
+int mls_run_states(const mls_run *run) { return run->net->n_states; }
+
+const char *mls_run_state(mls_run *r, int i, float **value, int64_t *width, double *reset)
+{
+    commit(r);
+    const mls_state *s = r->net->state[i];
+    if (value) *value = r->value[i];
+    if (width) *width = s->width;
+    if (reset) *reset = s->reset;
+    return s->name;
+}
+
+float *mls_run_state_grad(mls_run *r, int i) { return r->first[i] ? r->first[i]->grad : NULL; }
+void mls_run_seed_state(mls_run *r, int i, const float *seed) { r->seed[i] = seed; }
+
+void mls_run_bundle(mls_run *r, mls_bundle *b)
+{
+    commit(r);
+    for (int i = 0; i < r->net->n_states; i++) {
+        const mls_state *s = r->net->state[i];
+        mls_bundle_add(b, mls_arena_printf(b->arena, "state/%s", s->name), MLS_B_F32, r->value[i], 2,
+                       (int64_t[]){ r->batch, s->width });
+    }
+}
+
+/* ---- forward --------------------------------------------------------------------- */
+
+static mls_ctx *ctx_of(mls_run *r)
+{
+    mls_ctx *c = &r->net->self.ctx;
+    c->error = &r->error;
+    c->tape = &r->tape;
+    c->path = "network";
+    return c;
+}
+
+static mls_t norm(mls_run *r, mls_t x, int i)
+{
+    const mls_net *net = r->net;
+    mls_ctx *c = ctx_of(r);
+    if (net->norm == 'r') return mls_grad_rms_norm(c, x, net->norm_gain[i], 1e-5);
+    if (net->norm == 'l') return mls_grad_layer_norm(c, x, net->norm_gain[i], net->norm_bias[i], 1e-5);
+    return x;
+}
+
+static int check_batch(mls_run *r, const mls_batch *b)
+{
+    const mls_net *net = r->net;
+    if (b->batch != r->batch || b->steps < 1)
+        mls_error_set(&r->error, "a batch of %lld samples and %lld steps was given to a run of %lld",
+                      (long long)b->batch, (long long)b->steps, (long long)r->batch);
+    else if (net->shape.vocabulary ? !b->token : !b->x)
+        mls_error_set(&r->error, "the batch has no %s", net->shape.vocabulary ? "tokens" : "input");
+    else if (net->dry && !r->tape.dry)
+        mls_error_set(&r->error, "a network built for a dry run cannot compute");
+    return !r->error.set;
+}
+
+static mls_t enter(mls_run *r, const mls_batch *b)
+{
+    mls_net *net = r->net;
+    mls_ctx *c = ctx_of(r);
+    const int dry = r->tape.dry;
+    if (net->embed) {
+        for (int64_t i = 0; !dry && i < b->steps * b->batch; i++)
+            if (b->token[i] < 0 || b->token[i] >= net->shape.vocabulary) {
+                mls_error_set(&r->error, "token %d at step %lld of sample %lld lies outside 0 to %lld",
+                              b->token[i], (long long)(i / b->batch), (long long)(i % b->batch),
+                              (long long)net->shape.vocabulary - 1);
+                return NULL;
+            }
+        return mls_grad_embed(c, b->token, b->steps, b->batch, net->embed);
+    }
+    mls_t x = mls_tape_wrap(c, dry ? NULL : (float *)(uintptr_t)b->x, NULL, 0, b->steps, b->batch,
+                            net->shape.input);
+    return mls_grad_linear(c, x, net->in_weight, net->in_bias);
+}
+
+static void begin(mls_run *r, const mls_batch *b, uint64_t step)
+{
+    commit(r);
+    mls_ctx *c = ctx_of(r);
+    mls_tape_reset(&r->tape);
+    r->tape.dropout = mls_philox_mix(mls_philox_key(r->net->seed, "network", "dropout"), step);
+    r->net->run = r;
+    r->input = b;
+    r->loss = r->output = NULL;
+    mls_run_phase = "forward";
+    const int dry = r->tape.dry;
+    for (int i = 0; i < r->net->n_states; i++)
+        r->now[i] = r->first[i] = mls_tape_wrap(c, dry ? NULL : r->value[i], NULL, r->track, 1,
+                                                r->batch, r->net->state[i]->width);
+    r->mask = b->mask ? mls_tape_wrap(c, dry ? NULL : (float *)(uintptr_t)b->mask, NULL, 0, b->steps, b->batch, 1) : NULL;
+    r->dt = b->dt ? mls_tape_wrap(c, dry ? NULL : (float *)(uintptr_t)b->dt, NULL, 0, b->steps, b->batch, 1) : NULL;
+}
+
+static mls_t head(mls_run *r, mls_t x)
+{
+    node *h = &r->net->node[r->net->n_nodes - 1];
+    mls_t in[MAX_PORTS] = { x };
+    for (int i = 1; i < h->n_in; i++)
+        in[i] = h->in[i].service == 'm' ? r->mask : h->in[i].service == 'd' ? r->dt : NULL;
+    mls_net_node_forward(r, h, in, h->out, 0);
+    return h->out[0];
+}
+
+static void observe_states(mls_run *r)
+{
+    for (int i = 0; i < r->net->n_states; i++) {
+        const mls_state *s = r->net->state[i];
+        if (mls_net_wanted(r, s->node, s->channel))
+            mls_net_observe(r, s->node, s->channel, s->unit, s->help, 0, r->now[i], 0);
+    }
+}
+
+mls_t mls_run_forward(mls_run *r, const mls_batch *b, uint64_t step)
+{
+    mls_net *net = r->net;
+    if (r->error.set || !check_batch(r, b)) return NULL;
+    begin(r, b, step);
+    mls_t x = enter(r, b);
+    for (int l = 0; l < net->layers && !r->error.set; l++)
+        for (int k = 0; k < net->n_branches && !r->error.set; k++) {
+            mls_t y = mls_net_branch(r, l, k, norm(r, x, l * net->n_branches + k));
+            mls_ctx *c = ctx_of(r);
+            if (net->dropout > 0.0) y = mls_grad_dropout(c, y, net->dropout);
+            x = net->residual ? mls_grad_binary(c, MLS_ADD, x, y) : y;
+        }
+    if (!r->error.set) x = norm(r, x, net->layers * net->n_branches);
+    r->output = r->error.set ? NULL : head(r, x);
+    mls_run_current = mls_run_op = mls_run_phase = NULL;
+    if (r->error.set) return NULL;
+    observe_states(r);
+    r->pending = !r->tape.dry;
+    if (!(r->flags & MLS_TRAIN)) commit(r);
+    return r->output;
+}
+
+double mls_run_loss(mls_run *r, const mls_batch *b, uint64_t step, mls_loss_stats *s)
+{
+    mls_loss_stats own;
+    mls_t y = mls_run_forward(r, b, step);
+    if (!y) return NAN;
+    mls_ctx *c = ctx_of(r);
+    const int64_t want = r->net->shape.per_step ? b->steps : 1;
+    if (y->dim[0] != want)
+        mls_error_set(&r->error, "the head gives %lld outputs a sequence, but the task scores %lld; "
+                      "%s", (long long)y->dim[0], (long long)want,
+                      want == 1 ? "use head.last or head.mean" : "use head.linear");
+    else if (r->net->shape.loss == MLS_CROSS_ENTROPY ? !b->label : !b->target)
+        mls_error_set(&r->error, "the batch has no %s to score",
+                      r->net->shape.loss == MLS_CROSS_ENTROPY ? "labels" : "targets");
+    if (r->error.set) return NAN;
+    r->loss = r->net->shape.loss == MLS_CROSS_ENTROPY ? mls_grad_cross_entropy(c, y, b->label, s ? s : &own)
+                                                      : mls_grad_mse(c, y, b->target, s ? s : &own);
+    return r->error.set || r->tape.dry ? NAN : (double)r->loss->data[0];
+}
+
+/* ---- backward -------------------------------------------------------------------- */
+
+static void backward(mls_run *r)
+{
+    mls_ctx *c = ctx_of(r);
+    for (int i = 0; i < r->net->n_states; i++) {
+        if (!r->seed[i] || !mls_tape_tracks(r->now[i])) continue;
+        float *g = mls_tape_grad(c, r->now[i]);
+        for (int64_t k = 0; g && k < r->now[i]->count; k++) g[k] += r->seed[i][k];
+    }
+    mls_tape_backward(c);
+    commit(r);
+}
+
+void mls_run_backward(mls_run *r, double scale)
+{
+    if (r->error.set || !r->loss || r->tape.dry) return;
+    float *g = mls_tape_grad(ctx_of(r), r->loss);
+    if (g) g[0] += (float)scale;
+    backward(r);
+}
+
+void mls_run_backward_from(mls_run *r, const float *grad_out)
+{
+    if (r->error.set || !r->output || r->tape.dry) return;
+    float *g = grad_out ? mls_tape_grad(ctx_of(r), r->output) : NULL;
+    for (int64_t i = 0; g && i < r->output->count; i++) g[i] += grad_out[i];
+    backward(r);
+}
+
+int mls_net_cost(mls_net *net, int64_t steps, int64_t batch, mls_cost *out, mls_error *e)
+{
+    mls_run *r = mls_run_new(net, batch, MLS_TRAIN, e);
+    if (!r) return 0;
+    r->tape.dry = 1;
+    static const int32_t token;
+    static const float x;
+    const mls_task_shape *s = &net->shape;
+    const mls_batch b = { steps, batch, s->vocabulary ? &token : NULL, s->vocabulary ? NULL : &x,
+                          s->has_mask ? &x : NULL, s->has_dt ? &x : NULL, &token, &x };
+    *out = (mls_cost){ .parameters = net->count };
+    mls_run_loss(r, &b, 0, NULL);
+    if (r->error.set) mls_error_set(e, "%s", r->error.text);
+    out->flops = 3.0 * r->tape.flops;         /* backward does each product twice */
+    out->bytes = r->tape.bytes;
+    for (int i = 0; i < net->n_states; i++)
+        out->state_bytes += (double)(batch * net->state[i]->width) * sizeof(float);
+    mls_run_free(r);
+    return !e->set;
+}
