@@ -22,6 +22,7 @@ struct mls_value {
     int            n, room;       /* list and map                                    */
     mls_value    **item;
     const char   **key;           /* map only                                        */
+    int            key_line, key_column;   /* of this value's own key, where known    */
 };
 
 mls_value *mls_value_null(mls_arena *a);
