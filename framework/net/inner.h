@@ -93,6 +93,7 @@ struct mls_run {
     mls_t      *first, *now;                  /* at the start, and by now               */
     const float **seed;
     int         pending, track;
+    mls_arena   remat_arena;                  /* of nodes that run again in backward    */
     mls_observer observer;
     int         observed;
     mls_t       output, loss;
@@ -122,6 +123,8 @@ mls_t mls_net_delay_push(mls_ctx *c, mls_t fifo, int64_t k, mls_t x, mls_t mask)
 /* layer.c: one branch of one layer; x is its normalised input */
 mls_t mls_net_branch(mls_run *run, int layer, int branch, mls_t x);
 void  mls_net_node_forward(mls_run *run, node *n, const mls_t *in, mls_t *out, int64_t t0);
+/* remat.c */
+void  mls_net_remat(mls_run *run, node *n, const mls_t *in, mls_t *out);
 /* observe.c */
 void  mls_net_observe(mls_run *run, node *n, const char *name, const char *unit,
                       const char *help, unsigned flags, mls_t value, int64_t t0);

@@ -18,7 +18,8 @@ void mls_net_node_forward(mls_run *run, node *n, const mls_t *in, mls_t *out, in
     n->t0 = t0;
     mls_run_current = n->path;
     for (int i = 0; i < n->n_out; i++) out[i] = NULL;
-    n->component->forward(c, n->self, in, out);
+    if (n->remat && (run->flags & MLS_TRAIN) && !run->tape.dry) mls_net_remat(run, n, in, out);
+    else n->component->forward(c, n->self, in, out);
     if (run->error.set) return;
     for (int i = 0; i < n->n_out; i++) {
         const mls_port *p = n->out_port[i];
@@ -40,7 +41,7 @@ void mls_net_node_forward(mls_run *run, node *n, const mls_t *in, mls_t *out, in
     }
 }
 
-typedef struct span { int64_t from, n; int whole; } span;
+typedef struct span { int64_t from, n; } span;
 
 static int inside(const group *g, int name)
 {
@@ -114,7 +115,7 @@ static void run_group(mls_run *run, int layer, const group *g, mls_t x)
     const int64_t step = has_late(run, layer, g) && K < T ? K : T;
     const int pieces = (int)((T + step - 1) / step);
     if (pieces <= 1) {
-        piece(run, layer, g, x, (span){ 0, T, 1 });
+        piece(run, layer, g, x, (span){ 0, T });
         for (int m = 0; m < g->n; m++) {
             node *n = at(run, layer, g->member[m]);
             memcpy(n->out, n->piece, sizeof n->out);
@@ -129,7 +130,7 @@ static void run_group(mls_run *run, int layer, const group *g, mls_t x)
     }
     for (int p = 0; p < pieces && !run->error.set; p++) {
         const int64_t from = p * step, n = from + step < T ? step : T - from;
-        piece(run, layer, g, x, (span){ from, n, 0 });
+        piece(run, layer, g, x, (span){ from, n });
         for (int m = 0; m < g->n; m++)
             for (int o = 0; o < MAX_PORTS; o++)
                 part[(m * MAX_PORTS + o) * pieces + p] = at(run, layer, g->member[m])->piece[o];

@@ -40,6 +40,7 @@ void mls_run_free(mls_run *r)
     free(r->now);
     free(r->seed);
     mls_tape_free(&r->tape);
+    mls_arena_free(&r->remat_arena);
     free(r);
 }
 
