@@ -3,24 +3,16 @@
 #include <math.h>
 #include <string.h>
 
-/* The constants of the published generator: two multipliers, and the steps by which
- * the key's halves grow from round to round (golden ratio, sqrt(3) - 1).                */
-#define MULTIPLY_0 0xD2511F53u
-#define MULTIPLY_1 0xCD9E8D57u
-#define GROW_0     0x9E3779B9u
-#define GROW_1     0xBB67AE85u
-#define ROUNDS     10
-
 static void rounds(uint32_t k0, uint32_t k1, uint32_t x[4])
 {
-    for (int i = 0; i < ROUNDS; i++) {
-        const uint64_t a = (uint64_t)MULTIPLY_0 * x[0], b = (uint64_t)MULTIPLY_1 * x[2];
+    for (int i = 0; i < MLS_PHILOX_ROUNDS; i++) {
+        const uint64_t a = (uint64_t)MLS_PHILOX_M0 * x[0], b = (uint64_t)MLS_PHILOX_M1 * x[2];
         x[0] = (uint32_t)(b >> 32) ^ x[1] ^ k0;
         x[1] = (uint32_t)b;
         x[2] = (uint32_t)(a >> 32) ^ x[3] ^ k1;
         x[3] = (uint32_t)a;
-        k0 += GROW_0;
-        k1 += GROW_1;
+        k0 += MLS_PHILOX_W0;
+        k1 += MLS_PHILOX_W1;
     }
 }
 

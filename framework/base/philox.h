@@ -6,7 +6,17 @@
 
 #include <stdint.h>
 
+/* The generator's published constants: two multipliers, and the steps by which the key's
+ * halves grow from round to round (golden ratio, sqrt(3) - 1).                          */
+#define MLS_PHILOX_M0     0xD2511F53u
+#define MLS_PHILOX_M1     0xCD9E8D57u
+#define MLS_PHILOX_W0     0x9E3779B9u
+#define MLS_PHILOX_W1     0xBB67AE85u
+#define MLS_PHILOX_ROUNDS 10
+
 void     mls_philox(uint64_t key, uint64_t counter, uint32_t out[4]);
+/* The generator itself, with its whole 128-bit counter. */
+void     mls_philox_block(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]);
 uint64_t mls_philox_key(uint64_t seed, const char *path, const char *purpose);
 uint64_t mls_philox_mix(uint64_t key, uint64_t x);      /* a sub-stream                */
 double   mls_philox_unit(uint32_t x);                   /* (0, 1): (x + 0.5) 2^-32     */

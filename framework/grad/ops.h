@@ -16,6 +16,10 @@ mls_t mls_grad_layer_norm(mls_ctx *c, mls_t x, mls_t gain, mls_t bias, double ep
 mls_t mls_grad_softmax(mls_ctx *c, mls_t x);
 mls_t mls_grad_dropout(mls_ctx *c, mls_t x, double p);
 
+mls_t mls_grad_conv(mls_ctx *c, mls_t x, mls_t w, mls_t bias, mls_state *past, mls_t mask);
+mls_t mls_grad_attention(mls_ctx *c, mls_t q, mls_t kv, const mls_attention *a,
+                         mls_state *past, mls_t mask);
+
 /* Host-only. */
 /* Joins n tensors along time: [sum T][B][N]. */
 mls_t mls_grad_join(mls_ctx *c, const mls_t *part, int n);
@@ -23,9 +27,9 @@ mls_t mls_grad_join(mls_ctx *c, const mls_t *part, int n);
 mls_t mls_grad_embed(mls_ctx *c, const int32_t *token, int64_t t, int64_t b, mls_t table);
 
 /* Softmax cross-entropy over x [T][B][C]; label [T][B], -1 = not scored.  Returns the
- * mean over scored positions as a [1][1][1] tensor.  The gradient is formed in row
- * blocks in place of x's own logits: no second [T*B][C] array exists.  stats: sum of
- * nats, count, correct.                                                                */
+ * mean over scored positions as a [1][1][1] tensor.  Backward forms the probabilities
+ * row by row in x's gradient: beside x and its gradient no [T*B][C] array exists.
+ * label is read again in backward.  stats: sum of nats, count, correct.                */
 typedef struct mls_loss_stats { double sum, count, correct; } mls_loss_stats;
 mls_t mls_grad_cross_entropy(mls_ctx *c, mls_t x, const int32_t *label, mls_loss_stats *stats);
 /* Mean squared error over scored values; target [T][B][C], NaN = not scored.

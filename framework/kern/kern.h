@@ -14,7 +14,7 @@ const char *mls_k_isa_name(int isa);
 const char *mls_k_blas_family(void);
 const char *mls_k_blas_version(void);
 
-/* As mls_host.gemm. */
+/* As mls_host.gemm; every size and stride below 2^31. */
 void mls_k_gemm(int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, float alpha,
                 const float *a, int64_t lda, const float *b, int64_t ldb, float beta,
                 float *c, int64_t ldc);
@@ -23,6 +23,11 @@ void mls_k_gemm(int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, float
 void mls_k_gemm_rows(int exact, int64_t rows, int trans_a, int trans_b, int64_t m, int64_t n,
                      int64_t k, float alpha, const float *a, int64_t lda, const float *b,
                      int64_t ldb, float beta, float *c, int64_t ldc);
+
+/* y[m][n] = x[m][k] w[n][k]^T + bias[n] (NULL: none), in the panels of gemm_rows; a panel
+ * of y is filled with the bias while it is in cache.                                   */
+void mls_k_linear(int exact, int64_t rows, int64_t m, int64_t n, int64_t k, const float *x,
+                  const float *w, const float *bias, float *y);
 
 /* Sum of squares of x[n] in a fixed order (double). */
 double mls_k_sum_squares(const float *x, int64_t n);

@@ -1,0 +1,215 @@
+#include "grad/ops-inner.h"
+
+/* b's dimensions are a's or 1.  A row is one (t, b) of a; b's row for it is found by the
+ * strides below, which are 0 along the dimensions that b does not have.                 */
+typedef struct pair {
+    mls_rows     rows;
+    const float *a, *b, *gy;
+    float       *to;             /* y, the gradient of a, or the gradient of b           */
+    int64_t      T, B, N;        /* of a; as one row [1][1][count] when shapes agree     */
+    int64_t      st, sb, sn;     /* strides of b in values                               */
+    int64_t      tiles;          /* of a row of b, in the gradient of b                  */
+} pair;
+
+MLS_INLINE int64_t row_of_b(const pair *p, int64_t r)
+{
+    return r / p->B * p->st + r % p->B * p->sb;
+}
+
+enum { TILE = 64, RUN = 128 };
+
+/* Same shapes are one long line cut in blocks; else a block is rows of a. */
+#define BINARY(name, value, slope_a, slope_b) \
+    MLS_INLINE void name##_line(float *restrict to, const float *restrict as, \
+                                const float *restrict bs, int64_t sn, int64_t n) \
+    { \
+        if (sn) \
+            for (int64_t j = 0; j < n; j++) { const float a = as[j], b = bs[j]; to[j] = (value); } \
+        else { \
+            const float b = bs[0]; \
+            for (int64_t j = 0; j < n; j++) { const float a = as[j]; to[j] = (value); } \
+        } \
+    } \
+    MLS_INLINE void name##_value(int64_t i, void *arg) \
+    { \
+        const pair *p = arg; \
+        const int64_t from = mls_rows_first(&p->rows, i), end = mls_rows_end(&p->rows, i); \
+        if (p->T == 0) \
+            name##_line(p->to + from, p->a + from, p->b + from, 1, end - from); \
+        else \
+            for (int64_t r = from; r < end; r++) \
+                name##_line(p->to + r * p->N, p->a + r * p->N, p->b + row_of_b(p, r), p->sn, \
+                            p->N); \
+    } \
+    MLS_KERNEL_BODY(name##_forward, name##_value) \
+    MLS_INLINE void name##_line_a(float *restrict to, const float *restrict as, \
+                                  const float *restrict bs, const float *restrict gy, \
+                                  int64_t sn, int64_t n) \
+    { \
+        (void)as; \
+        if (sn) \
+            for (int64_t j = 0; j < n; j++) { \
+                const float a = as[j], b = bs[j]; \
+                (void)a, (void)b; \
+                to[j] += gy[j] * (slope_a); \
+            } \
+        else { \
+            const float b = bs[0]; \
+            (void)b; \
+            for (int64_t j = 0; j < n; j++) { \
+                const float a = as[j]; \
+                (void)a; \
+                to[j] += gy[j] * (slope_a); \
+            } \
+        } \
+    } \
+    MLS_INLINE void name##_slope_a(int64_t i, void *arg) \
+    { \
+        const pair *p = arg; \
+        const int64_t from = mls_rows_first(&p->rows, i), end = mls_rows_end(&p->rows, i); \
+        if (p->T == 0) \
+            name##_line_a(p->to + from, p->a + from, p->b + from, p->gy + from, 1, end - from); \
+        else \
+            for (int64_t r = from; r < end; r++) \
+                name##_line_a(p->to + r * p->N, p->a + r * p->N, p->b + row_of_b(p, r), \
+                              p->gy + r * p->N, p->sn, p->N); \
+    } \
+    MLS_KERNEL_BODY(name##_to_a, name##_slope_a) \
+    MLS_INLINE void name##_line_b(float *restrict to, const float *restrict as, \
+                                  const float *restrict bs, const float *restrict gy, \
+                                  int64_t sn, int64_t n) \
+    { \
+        (void)as; \
+        for (int64_t j = 0; j < n; j++) { \
+            const float a = as[j], b = bs[sn ? j : 0]; \
+            (void)a, (void)b; \
+            to[j] += gy[j] * (slope_b); \
+        } \
+    } \
+    /* the rows of a that row q of b meets, summed in order, over one tile of columns */ \
+    MLS_INLINE void name##_tile(const pair *p, int64_t q, int64_t from, int64_t n, \
+                                float *restrict total) \
+    { \
+        const int64_t own_b = p->sb ? p->B : 1, t0 = p->st ? q / own_b : 0; \
+        const int64_t b0 = p->sb ? q % own_b : 0; \
+        const int64_t t1 = p->st ? t0 + 1 : p->T, b1 = p->sb ? b0 + 1 : p->B; \
+        float part[TILE] = { 0 }; \
+        int64_t done = 0; \
+        for (int64_t t = t0; t < t1; t++) \
+            for (int64_t b = b0; b < b1; b++) { \
+                const int64_t r = t * p->B + b, at = r * p->N + from; \
+                name##_line_b(part, p->a + at, \
+                              p->b + row_of_b(p, r) + (p->sn ? from : 0), p->gy + at, p->sn, n); \
+                if (++done % RUN) continue; \
+                for (int64_t j = 0; j < n; j++) { total[j] += part[j]; part[j] = 0.0f; } \
+            } \
+        for (int64_t j = 0; j < n; j++) total[j] += part[j]; \
+    } \
+    MLS_INLINE void name##_slope_b(int64_t i, void *arg) \
+    { \
+        const pair *p = arg; \
+        const int64_t end = mls_rows_end(&p->rows, i); \
+        if (p->T == 0) { \
+            const int64_t from = mls_rows_first(&p->rows, i); \
+            name##_line_b(p->to + from, p->a + from, p->b + from, p->gy + from, 1, end - from); \
+            return; \
+        } \
+        for (int64_t q = mls_rows_first(&p->rows, i); q < end; q++) { \
+            const int64_t row = q / p->tiles, tile = q % p->tiles; \
+            float total[TILE] = { 0 }; \
+            if (p->sn) { \
+                const int64_t from = tile * TILE; \
+                const int64_t n = p->N - from < TILE ? p->N - from : TILE; \
+                name##_tile(p, row, from, n, total); \
+                for (int64_t j = 0; j < n; j++) p->to[row * p->N + from + j] += total[j]; \
+            } else { \
+                float sum = 0.0f; \
+                for (int64_t from = 0; from < p->N; from += TILE) \
+                    name##_tile(p, row, from, p->N - from < TILE ? p->N - from : TILE, total); \
+                MLS_SUM_OVER(sum, j, TILE, total[j]); \
+                p->to[row] += sum; \
+            } \
+        } \
+    } \
+    MLS_KERNEL_BODY(name##_to_b, name##_slope_b)
+
+BINARY(add, a + b, 1.0f, 1.0f)
+BINARY(sub, a - b, 1.0f, -1.0f)
+BINARY(mul, a * b, b, a)
+/* where both are equal each gets half */
+BINARY(max, a > b ? a : b, a > b ? 1.0f : a < b ? 0.0f : 0.5f, a < b ? 1.0f : a > b ? 0.0f : 0.5f)
+
+typedef struct function {
+    mls_op op;
+    void (*forward)(int64_t i, void *arg), (*to_a)(int64_t i, void *arg);
+    void (*to_b)(int64_t i, void *arg);
+} function;
+
+static pair pair_of(const mls_call *k)
+{
+    const mls_t a = k->in[0], b = k->in[1];
+    pair p = { .a = a->data, .b = b->data, .gy = k->out[0]->grad };
+    if (a->count == b->count) return p;              /* T == 0: one line */
+    p.T = a->dim[0], p.B = a->dim[1], p.N = a->dim[2];
+    p.sn = b->dim[2] == p.N;
+    p.sb = b->dim[1] == 1 ? 0 : b->dim[2];
+    p.st = b->dim[0] == 1 ? 0 : b->dim[1] * b->dim[2];
+    p.tiles = p.sn ? (p.N + TILE - 1) / TILE : 1;
+    return p;
+}
+
+static void over_a(const mls_call *k, pair *p, void (*body)(int64_t i, void *arg))
+{
+    if (p->T == 0) mls_rows_run(k->in[0]->count, 1, body, p);
+    else mls_rows_run(mls_rows_of(k->in[0]), p->N, body, p);
+}
+
+static void forward(const mls_call *k)
+{
+    const function *f = k->attr;
+    pair p = pair_of(k);
+    p.to = k->out[0]->data;
+    over_a(k, &p, f->forward);
+}
+
+static void backward(const mls_call *k)
+{
+    const function *f = k->attr;
+    pair p = pair_of(k);
+    if (k->in[0]->grad) {
+        p.to = k->in[0]->grad;
+        over_a(k, &p, f->to_a);
+    }
+    if (!k->in[1]->grad) return;
+    p.to = k->in[1]->grad;
+    if (p.T == 0) {
+        over_a(k, &p, f->to_b);
+        return;
+    }
+    const int64_t items = mls_rows_of(k->in[1]) * p.tiles;
+    mls_rows_run(items, items ? k->in[0]->count / items : 1, f->to_b, &p);
+}
+
+#define ROW(name) \
+    { { sizeof(mls_op), #name, forward, backward, mls_grad_flops_each }, \
+      name##_forward, name##_to_a, name##_to_b }
+
+static const function functions[] = { [MLS_ADD] = ROW(add), [MLS_SUB] = ROW(sub),
+                                      [MLS_MUL] = ROW(mul), [MLS_MAX] = ROW(max) };
+
+mls_t mls_grad_binary(mls_ctx *c, mls_binary f, mls_t a, mls_t b)
+{
+    if (c->error->set) return mls_grad_empty(c);
+    int fits = (unsigned)f < sizeof functions / sizeof *functions;
+    for (int i = 0; i < 3; i++) fits &= b->dim[i] == a->dim[i] || b->dim[i] == 1;
+    if (!fits) {
+        mls_error_set(c->error, "%s: binary %d: [%lld][%lld][%lld] with [%lld][%lld][%lld]: the"
+                      " second must have the first's shape or 1 along a dimension", c->path,
+                      (int)f, (long long)a->dim[0], (long long)a->dim[1], (long long)a->dim[2],
+                      (long long)b->dim[0], (long long)b->dim[1], (long long)b->dim[2]);
+        return mls_grad_empty(c);
+    }
+    const mls_t y = mls_grad_like(c, a), ins[] = { a, b };
+    mls_tape_apply(c, &functions[f].op, &functions[f], ins, 2, &y, 1);
+    return y;
+}
