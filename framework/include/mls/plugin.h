@@ -215,6 +215,17 @@ typedef enum { MLS_SIGMOID, MLS_TANH, MLS_SILU, MLS_GELU, MLS_RELU, MLS_SOFTPLUS
 
 enum { MLS_DEBUG, MLS_INFO, MLS_WARN };
 
+typedef struct mls_attention {
+    int64_t heads, width;  /* width = heads * (size of a head)                     */
+    int64_t window;        /* steps that a query sees, itself included; >= 1       */
+    int     rotary;        /* rotate q and k by position (RoPE, base 10,000)       */
+    int     bidirectional; /* every step sees every step; no state, not causal     */
+} mls_attention;
+
+/* State width for attention(): window of K | V, newest last, then the count of real steps
+ * n as n mod 2^24 and n / 2^24 (the fill is min(n, window)).  Resets to 0.              */
+#define MLS_ATTENTION_WIDTH(a) ((a)->window * 2 * (a)->width + 2)
+
 typedef struct mls_host {
     uint32_t size, abi_major, abi_minor;
     int      isa;      /* kernel family to use: see mls/kernel.h               */
@@ -257,6 +268,15 @@ typedef struct mls_host {
     mls_t (*layer_norm)(mls_ctx *c, mls_t x, mls_t gain, mls_t bias, double eps);
     mls_t (*softmax)(mls_ctx *c, mls_t x);                  /* over features    */
     mls_t (*dropout)(mls_ctx *c, mls_t x, double p);  /* identity unless training */
+    /* Causal depthwise convolution: x [T][B][E], w [E][K], bias [1][E]; past, of width
+     * (K - 1) E, holds the last inputs, oldest first.  mask may be NULL.           */
+    mls_t (*conv)(mls_ctx *c, mls_t x, mls_t w, mls_t bias, mls_state *past, mls_t mask);
+    /* Multi-head attention over time, tiled, O(T) memory: q [T][B][H d], kv
+     * [T][B][2 H d] = K of all heads | V of all heads.  Step t sees the last `window`
+     * real steps up to t.  past: MLS_ATTENTION_WIDTH(a) wide, carries the window and
+     * its fill from chunk to chunk; NULL only when bidirectional.                  */
+    mls_t (*attention)(mls_ctx *c, mls_t q, mls_t kv, const mls_attention *a,
+                       mls_state *past, mls_t mask);
 
     /* --- op ------------------------------------------------------------------- */
     /* C[m][n] = alpha op(A) op(B) + beta C, row-major; runs on the calling
