@@ -8,12 +8,12 @@
  * heads, then V of all heads.  The weight g is
  *
  *   fixed     alpha
- *   learned   sigmoid(l), one l, starting at alpha
- *   gate      sigmoid(Wg (Wq a' * Wk b') / tau), one per gate head, each from the units
- *             of its head; tau = softplus(r) > 0, starting at 1
+ *   learned   sigmoid(c), one c, so that g starts at alpha
+ *   gate      sigmoid((w_h . (Wq a' * Wk b')_h + c_h) / tau) for each gate head h, as
+ *             fusion.gate; tau = softplus(r) > 0, starting at 1
  */
 #include <math.h>
-#include <mls/plugin.h>
+#include <mls/kernel.h>
 
 typedef struct side {
     mls_t      q, kv, out, out_bias;
@@ -35,95 +35,99 @@ enum { FIXED, LEARNED, GATE };
 
 /* ---- out = g a + (1 - g) b --------------------------------------------------------- */
 
-/* in: a, b [T][B][D], z, r; out: out [T][B][D], g [T][B][G].  z is [1][1][1], the same
- * for all, or [T][B][D]: the products whose sum over a head is its logit.  r is the raw
- * temperature, or NULL for 1.                                                         */
-static double softplus(double r) { return r > 30.0 ? r : log1p(exp(r)); }
+/* in: a, b [T][B][D], z [T][B][D], w [G][D/G], c [1][G], r [1][1];
+ * out: out [T][B][D], g [T][B][G] = sigmoid((w . z + c) / softplus(r)), head by head.
+ * Without z, w and r, g is the sigmoid of c.  A head is an item: it alone writes its
+ * columns and weights, so every sum has one order.                                    */
+typedef struct heads {
+    const mls_call *k;
+    int64_t rows, G, n;
+    float   tau;
+    double *d_tau;          /* [G]                                                     */
+} heads;
 
-enum { ROWS = 32 };
-
-static double temperature(const mls_call *k)
+static heads heads_of(const mls_call *k)
 {
-    return k->in[3] ? softplus((double)k->in[3]->data[0]) : 1.0;
+    const mls_t a = k->in[0], r = k->in[5];
+    const int64_t G = k->in[4]->count;
+    return (heads){ k, a->dim[0] * a->dim[1], G, a->dim[2] / G,
+                    r ? mls_softplusf(r->data[0]) : 1.0f, NULL };
 }
 
-static float logit(const mls_call *k, int64_t row, int64_t head, int64_t n)
+MLS_INLINE float logit(const heads *p, int64_t row, int64_t h)
 {
-    mls_t z = k->in[2];
-    if (z->count == 1) return z->data[0];
-    const float *at = z->data + row * z->dim[2] + head * n;
-    float sum = 0.0f;
-    for (int64_t e = 0; e < n; e++) sum += at[e];
+    const mls_t z = p->k->in[2], w = p->k->in[3], c = p->k->in[4];
+    float sum = c->data[h];
+    if (!z) return sum;
+    const float *x = z->data + (row * p->G + h) * p->n, *y = w->data + h * p->n;
+    for (int64_t e = 0; e < p->n; e++) sum += x[e] * y[e];
     return sum;
 }
 
-static void mix_rows(int64_t item, void *arg)
+MLS_INLINE void forward_head(int64_t h, void *arg)
 {
-    const mls_call *k = arg;
-    const mls_t a = k->in[0], b = k->in[1], out = k->out[0], g = k->out[1];
-    const int64_t D = a->dim[2], G = g->dim[2], n = D / G, rows = a->dim[0] * a->dim[1];
-    const float cold = (float)(1.0 / temperature(k));
-    for (int64_t r = item * ROWS; r < rows && r < (item + 1) * ROWS; r++)
-        for (int64_t h = 0; h < G; h++) {
-            const float w = 1.0f / (1.0f + expf(-cold * logit(k, r, h, n)));
-            const int64_t at = r * D + h * n;
-            g->data[r * G + h] = w;
-            for (int64_t e = at; e < at + n; e++)
-                out->data[e] = b->data[e] + w * (a->data[e] - b->data[e]);
-        }
+    const heads *p = arg;
+    const mls_t a = p->k->in[0], b = p->k->in[1], out = p->k->out[0], g = p->k->out[1];
+    for (int64_t r = 0; r < p->rows; r++) {
+        const float share = mls_sigmoidf(logit(p, r, h) / p->tau);
+        const int64_t at = (r * p->G + h) * p->n;
+        g->data[r * p->G + h] = share;
+        for (int64_t e = at; e < at + p->n; e++)
+            out->data[e] = share * a->data[e] + (1.0f - share) * b->data[e];
+    }
 }
+
+MLS_INLINE void backward_head(int64_t h, void *arg)
+{
+    const heads *p = arg;
+    const mls_t a = p->k->in[0], b = p->k->in[1], z = p->k->in[2], w = p->k->in[3];
+    const mls_t c = p->k->in[4], out = p->k->out[0], g = p->k->out[1];
+    double d_c = 0.0, d_tau = 0.0;
+    for (int64_t r = 0; r < p->rows; r++) {
+        const int64_t at = (r * p->G + h) * p->n;
+        const float share = g->data[r * p->G + h], *dy = out->grad + at;
+        const float *av = a->data + at, *bv = b->data + at;
+        float dg = g->grad[r * p->G + h];
+        for (int64_t e = 0; e < p->n; e++) dg += dy[e] * (av[e] - bv[e]);
+        if (a->grad)
+            for (int64_t e = 0; e < p->n; e++) a->grad[at + e] += share * dy[e];
+        if (b->grad)
+            for (int64_t e = 0; e < p->n; e++) b->grad[at + e] += (1.0f - share) * dy[e];
+        const float ds = dg * share * (1.0f - share) / p->tau;
+        d_c += (double)ds;
+        if (!z) continue;
+        d_tau -= (double)(ds * logit(p, r, h) / p->tau);
+        if (z->grad)
+            for (int64_t e = 0; e < p->n; e++) z->grad[at + e] += ds * w->data[h * p->n + e];
+        if (w->grad)
+            for (int64_t e = 0; e < p->n; e++) w->grad[h * p->n + e] += ds * z->data[at + e];
+    }
+    if (c->grad) c->grad[h] += (float)d_c;
+    p->d_tau[h] = d_tau;
+}
+
+MLS_KERNEL_BODY(forward_one, forward_head)
+MLS_KERNEL_BODY(backward_one, backward_head)
 
 static void mix_forward(const mls_call *k)
 {
-    const int64_t rows = k->in[0]->dim[0] * k->in[0]->dim[1];
-    mls->parfor((rows + ROWS - 1) / ROWS, mix_rows, (void *)(uintptr_t)k);
-}
-
-/* Leaves in g->grad the derivative to the logit over tau. */
-static void mix_rows_backward(int64_t item, void *arg)
-{
-    const mls_call *k = arg;
-    const mls_t a = k->in[0], b = k->in[1], z = k->in[2], out = k->out[0], g = k->out[1];
-    const int64_t D = a->dim[2], G = g->dim[2], n = D / G, rows = a->dim[0] * a->dim[1];
-    const float cold = (float)(1.0 / temperature(k));
-    for (int64_t r = item * ROWS; r < rows && r < (item + 1) * ROWS; r++)
-        for (int64_t h = 0; h < G; h++) {
-            const float w = g->data[r * G + h];
-            const int64_t at = r * D + h * n;
-            float sum = g->grad[r * G + h];
-            for (int64_t e = at; e < at + n; e++) {
-                const float dy = out->grad[e];
-                sum += dy * (a->data[e] - b->data[e]);
-                if (a->grad) a->grad[e] += w * dy;
-                if (b->grad) b->grad[e] += (1.0f - w) * dy;
-            }
-            sum *= w * (1.0f - w);
-            g->grad[r * G + h] = sum;
-            if (z->grad && z->count != 1)
-                for (int64_t e = at; e < at + n; e++) z->grad[e] += cold * sum;
-        }
+    heads p = heads_of(k);
+    mls->parfor(p.G, forward_one, &p);
 }
 
 static void mix_backward(const mls_call *k)
 {
-    const mls_t a = k->in[0], z = k->in[2], raw = k->in[3], g = k->out[1];
-    const int64_t rows = a->dim[0] * a->dim[1], G = g->dim[2], n = a->dim[2] / G;
-    mls->parfor((rows + ROWS - 1) / ROWS, mix_rows_backward, (void *)(uintptr_t)k);
-    if (z->grad && z->count == 1) {
-        double sum = 0.0;
-        for (int64_t i = 0; i < rows * G; i++) sum += (double)g->grad[i];
-        z->grad[0] += (float)(sum / temperature(k));
-    }
-    if (raw && raw->grad) {
-        const double tau = temperature(k);
-        double sum = 0.0;
-        for (int64_t i = 0; i < rows * G; i++)
-            sum -= (double)g->grad[i] * (double)logit(k, i / G, i % G, n) / (tau * tau);
-        raw->grad[0] += (float)(sum / (1.0 + exp(-(double)raw->data[0])));
-    }
+    const mls_t r = k->in[5];
+    heads p = heads_of(k);
+    p.d_tau = mls->scratch(k, (size_t)p.G * sizeof *p.d_tau);
+    if (!p.d_tau) return;
+    mls->parfor(p.G, backward_one, &p);
+    double sum = 0.0;
+    for (int64_t h = 0; h < p.G; h++) sum += p.d_tau[h];
+    if (r && r->grad) r->grad[0] += (float)sum * mls_sigmoidf(r->data[0]);
 }
 
-static double mix_flops(const mls_call *k) { return 5.0 * (double)k->in[0]->count; }
+static double mix_flops(const mls_call *k) { return 7.0 * (double)k->in[0]->count; }
 
 static const mls_op mix = { sizeof mix, "cross_attention.mix", mix_forward, mix_backward,
                             mix_flops };
@@ -175,13 +179,15 @@ static void setup(mls_ctx *c, void *self)
                             p->positions == ROTARY, p->bidirectional };
     for (int i = 0; i < 2; i++) setup_side(c, p, &p->at[i], name[i]);
     if (p->weight == LEARNED)
-        p->logit = mls->weight(c, "alpha", 1, 1,
-                               mls_init_of(MLS_CONSTANT, log(p->alpha / (1.0 - p->alpha)),
-                                           MLS_NO_DECAY));
+        p->bias = mls->weight(c, "alpha", 1, 1,
+                              mls_init_of(MLS_CONSTANT, log(p->alpha / (1.0 - p->alpha)),
+                                          MLS_NO_DECAY));
     if (p->weight == GATE) {
-        p->gate_q = mls->weight(c, "gate.q.weight", D, D, MLS_LINEAR);
-        p->gate_k = mls->weight(c, "gate.k.weight", D, D, MLS_LINEAR);
-        p->gate_w = mls->weight(c, "gate.weight", 1, D, MLS_LINEAR);
+        p->gate_q = mls->weight(c, "gate.query", D, D, MLS_LINEAR);
+        p->gate_k = mls->weight(c, "gate.key", D, D, MLS_LINEAR);
+        p->gate_w = mls->weight(c, "gate.weight", p->gate_heads, D / p->gate_heads,
+                                MLS_LINEAR);
+        p->bias = mls->weight(c, "gate.bias", 1, p->gate_heads, MLS_ZEROS);
         p->temperature = mls->weight(c, "gate.temperature", 1, 1,
                                      mls_init_of(MLS_CONSTANT, log(expm1(1.0)), MLS_NO_DECAY));
     }
@@ -208,14 +214,14 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     }
     const int64_t T = in[0]->dim[0], B = in[0]->dim[1], D = p->a.width;
     const int gated = p->weight == GATE;
-    mls_t z = p->logit;
-    if (gated) {
-        mls_t q = mls->linear(c, a, p->gate_q, NULL), k = mls->linear(c, b, p->gate_k, NULL);
-        z = mls->binary(c, MLS_MUL, mls->binary(c, MLS_MUL, q, k), p->gate_w);
-    }
+    mls_t z = NULL;
+    if (gated)
+        z = mls->binary(c, MLS_MUL, mls->linear(c, a, p->gate_q, NULL),
+                        mls->linear(c, b, p->gate_k, NULL));
     mls_t g = mls->tensor(c, T, B, gated ? p->gate_heads : 1);
     out[0] = mls->tensor(c, T, B, D);
-    MLS_APPLY(c, &mix, p, ((mls_t[]){ a, b, z, p->temperature }), ((mls_t[]){ out[0], g }));
+    MLS_APPLY(c, &mix, p, ((mls_t[]){ a, b, z, p->gate_w, p->bias, p->temperature }),
+              ((mls_t[]){ out[0], g }));
     if (gated) mls->tap(c, "gate", g, NULL, "share of a in the output, by head");
     else mls->tap(c, "alpha", g, NULL, "share of a in the output");
 }

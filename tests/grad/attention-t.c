@@ -1,6 +1,7 @@
 /* Attention against a plain one in double, its gradient against differences, and the
  * promises of a streaming op: chunks, exact bits, causality, padding.                  */
 #include "rig.h"
+#include "base/parfor.h"
 
 typedef struct problem {
     int64_t T, B;
@@ -290,6 +291,25 @@ static void test_causality(void **state)
     }
 }
 
+static void test_threads(void **state)
+{
+    (void)state;
+    problem p = make(100, 3, 2, 8, 60, 1, 0, 1, 9);
+    const int64_t n = p.T * p.B * p.a.width, S = p.B * state_width(&p);
+    float *a = rig_zeros(n), *sa = rig_zeros(S), *b = rig_zeros(n), *sb = rig_zeros(S);
+    run(&p, 0, p.T, a, sa);
+    mls_parfor_threads(2);
+    run(&p, 0, p.T, b, sb);
+    mls_parfor_threads(1);
+    assert_memory_equal(a, b, (size_t)n * sizeof *a);
+    assert_memory_equal(sa, sb, (size_t)S * sizeof *sa);
+    free(a);
+    free(b);
+    free(sa);
+    free(sb);
+    drop(&p);
+}
+
 /* A sample with padding anywhere is the sample without it, in outputs and state. */
 static void test_padding(void **state)
 {
@@ -352,7 +372,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),    cmocka_unit_test(test_gradients),
         cmocka_unit_test(test_chunks),    cmocka_unit_test(test_causality),
-        cmocka_unit_test(test_padding),   cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_threads),   cmocka_unit_test(test_padding),
+        cmocka_unit_test(test_refusals),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
