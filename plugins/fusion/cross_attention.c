@@ -26,8 +26,7 @@ typedef struct cross {
     int           positions, bidirectional, weight;
     mls_attention a;
     side          at[2];
-    mls_t         logit;                                    /* learned             */
-    mls_t         gate_q, gate_k, gate_w, temperature;      /* gate                */
+    mls_t         gate_q, gate_k, gate_w, bias, temperature;  /* learned: bias only */
 } cross;
 
 enum { NONE, ROTARY };
