@@ -68,6 +68,20 @@ MLS_INLINE void entropy_backward_body(int64_t i, void *arg)
 }
 MLS_KERNEL_BODY(entropy_backward_rows, entropy_backward_body)
 
+/* The same where the gradient takes the place of the logits. */
+MLS_INLINE void entropy_replace_body(int64_t i, void *arg)
+{
+    const entropy *p = arg;
+    const int64_t n = p->n, end = mls_rows_end(&p->rows, i);
+    for (int64_t r = mls_rows_first(&p->rows, i); r < end; r++) {
+        float *x = p->gx + r * n;
+        const float l = p->log_sum[r], weight = p->label[r] < 0 ? 0.0f : p->weight;
+        for (int64_t j = 0; j < n; j++) x[j] = weight * mls_expf(x[j] - l);
+        if (p->label[r] >= 0) x[p->label[r]] -= weight;
+    }
+}
+MLS_KERNEL_BODY(entropy_replace_rows, entropy_replace_body)
+
 /* 1 when the label is the first of the largest logits. */
 static int is_first_largest(const float *x, int64_t n, int32_t label)
 {
@@ -117,10 +131,12 @@ static void entropy_backward(const mls_call *k)
 {
     const entropy_attr *a = k->attr;
     const mls_t x = k->in[0];
-    if (!x->grad || *a->count <= 0.0) return;
+    const int replace = x->grad == x->data;
+    if (!x->grad || (*a->count <= 0.0 && !replace)) return;
+    const double count = *a->count > 0.0 ? *a->count : 1.0;
     entropy p = { .x = x->data, .label = a->label, .gx = x->grad, .log_sum = a->log_sum->data,
-                  .n = x->dim[2], .weight = (float)(k->out[0]->grad[0] / *a->count) };
-    mls_rows_run(mls_rows_of(x), p.n, entropy_backward_rows, &p);
+                  .n = x->dim[2], .weight = (float)(k->out[0]->grad[0] / count) };
+    mls_rows_run(mls_rows_of(x), p.n, replace ? entropy_replace_rows : entropy_backward_rows, &p);
 }
 
 static double entropy_flops(const mls_call *k) { return 4.0 * (double)k->in[0]->count; }
@@ -143,6 +159,7 @@ mls_t mls_grad_cross_entropy(mls_ctx *c, mls_t x, const int32_t *label, mls_loss
     const void *attr = a.count ? mls_grad_attr(c, &a, sizeof a) : NULL;
     if (!attr) return mls_grad_empty(c);
     const mls_t y = mls_tape_tensor(c, 1, 1, 1);
+    mls_tape_overwrite(c, x, "linear");
     mls_tape_apply(c, &cross_entropy, attr, &x, 1, &y, 1);
     return y;
 }

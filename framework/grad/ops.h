@@ -27,8 +27,8 @@ mls_t mls_grad_join(mls_ctx *c, const mls_t *part, int n);
 mls_t mls_grad_embed(mls_ctx *c, const int32_t *token, int64_t t, int64_t b, mls_t table);
 
 /* Softmax cross-entropy over x [T][B][C]; label [T][B], -1 = not scored.  Returns the
- * mean over scored positions as a [1][1][1] tensor.  Backward forms the probabilities
- * row by row in x's gradient: beside x and its gradient no [T*B][C] array exists.
+ * mean over scored positions as a [1][1][1] tensor.  When x comes straight from linear,
+ * backward puts the gradient in the place of the logits: no second [T*B][C] array exists.
  * label is read again in backward.  stats: sum of nats, count, correct.                */
 typedef struct mls_loss_stats { double sum, count, correct; } mls_loss_stats;
 mls_t mls_grad_cross_entropy(mls_ctx *c, mls_t x, const int32_t *label, mls_loss_stats *stats);

@@ -152,6 +152,15 @@ float *mls_tape_grad(mls_ctx *c, mls_t t)
     return x->t.grad = g;
 }
 
+int mls_tape_overwrite(mls_ctx *c, mls_t t, const char *producer)
+{
+    const mls_note *n = c->tape->last;
+    tensor *x = inner(t);
+    if (!n || n->out[0] != t || strcmp(n->op->name, producer) || x->parent || x->t.grad) return 0;
+    x->t.grad = x->t.data;
+    return 1;
+}
+
 /* The producer of x has run backward: nobody reads its gradient again.  Views share
  * their parent's buffer, which lives until the parent's own producer is done.           */
 static void drop_grad(mls_tape *t, tensor *x)

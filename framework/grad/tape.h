@@ -49,6 +49,10 @@ void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t 
 int  mls_tape_tracks(mls_t x);
 /* Makes (zeroed, if new) and returns x's gradient buffer, to seed backward with. */
 float *mls_tape_grad(mls_ctx *c, mls_t x);
+/* For an op that writes (not adds) the gradient of its input x: lets it take the place of
+ * x's values, if x came straight from `producer` (an op that never reads what it gave) and
+ * nothing else can want the values in backward.  Returns 1 if so: then x->grad == x->data. */
+int mls_tape_overwrite(mls_ctx *c, mls_t x, const char *producer);
 /* Runs every noted op backward, newest first.  Errors name op and node. */
 void mls_tape_backward(mls_ctx *c);
 
