@@ -1,0 +1,459 @@
+/* mamba_scan.h - the selective scan's two inner loops, for LANES channels at a time.
+ *
+ * mamba.c includes this file once for each instruction set, with
+ *   LANES     channels in a vector (4, 8 or 16)
+ *   FN(x)     x with a suffix of its own
+ *   TARGET    the function attribute that selects the instructions
+ * because a vector type is only worth its name inside a function that is compiled for
+ * it from the start: GCC splits wider vectors before it inlines.
+ *
+ * One item is one sample and CHANNELS channels.  It walks the sequence in chunks of
+ * CHUNK steps, so that all it touches stays in the first two caches; of the states h
+ * only those at the borders of chunks are ever written to memory.
+ */
+
+typedef float FN(vf) __attribute__((vector_size(LANES * 4)));
+typedef int32_t FN(vi) __attribute__((vector_size(LANES * 4)));
+typedef float FN(vu) __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+#define VF FN(vf)
+#define VI FN(vi)
+#define FUN TARGET MLS_INLINE
+#define BLOCKS (CHANNELS / LANES)
+
+FUN VF FN(load)(const float *p) { return (VF)*(const FN(vu) *)p; }
+FUN void FN(save)(float *p, VF x) { *(FN(vu) *)p = (FN(vu))x; }
+
+/* The first n of LANES values; the rest 0. */
+FUN VF FN(take)(const float *p, int64_t n)
+{
+    if (n >= LANES) return FN(load)(p);
+    float part[LANES] = { 0 };
+    for (int64_t l = 0; l < n; l++) part[l] = p[l];
+    return FN(load)(part);
+}
+
+FUN void FN(put)(float *p, VF x, int64_t n)
+{
+    if (n >= LANES) { FN(save)(p, x); return; }
+    for (int64_t l = 0; l < n; l++) p[l] = x[l];
+}
+
+FUN void FN(gain)(float *p, VF x, int64_t n)
+{
+    if (n >= LANES) { FN(save)(p, FN(load)(p) + x); return; }
+    for (int64_t l = 0; l < n; l++) p[l] += x[l];
+}
+
+FUN VF FN(pick)(VI mask, VF a, VF b)
+{
+    return (VF)((mask & (VI)a) | (~mask & (VI)b));
+}
+
+/* 2^x for -126 <= x <= 127, as mls_exp2f but without its range checks. */
+FUN VF FN(pow2)(VF x)
+{
+    const float big = 12582912.0f + 127.0f;
+    const VF r = x + big;
+    const VF f = x - (r - big);
+    VF p = f * 1.3264722049e-3f + 9.6715129970e-3f;
+    p = p * f + 5.5507337604e-2f;
+    p = p * f + 2.4022242078e-1f;
+    p = p * f + 6.9314697759e-1f;
+    p = p * f + 1.0f;
+    return p * (VF)((VI)r << 23);
+}
+
+/* 2^x for x <= 0; 0 below -126.5. */
+FUN VF FN(pow2_low)(VF x)
+{
+    return FN(pow2)(FN(pick)((VI)(x < -127.0f), (VF){ 0 } - 127.0f, x));
+}
+
+/* e = exp(-|x|), on which softplus and the sigmoid are built. */
+FUN VF FN(fade)(VF x)
+{
+    return FN(pow2_low)((VF)((VI)x | INT32_MIN) * MLS_LOG2E);
+}
+
+FUN VF FN(sigmoid)(VF x)
+{
+    const VF e = FN(fade)(x);
+    return FN(pick)((VI)(x > 0.0f), (VF){ 0 } + 1.0f, e) / (1.0f + e);
+}
+
+FUN VF FN(softplus)(VF x)
+{
+    const VF e = FN(fade)(x), s = 1.0f + e, lost = e - (s - 1.0f);
+    const VI up = (VI)(s > 1.41421356f);
+    const VF m = FN(pick)(up, 0.5f * s, s) - 1.0f, z = m * m;
+    VF p = m * 7.0376836292e-2f - 1.1514610310e-1f;
+    p = p * m + 1.1676998740e-1f;
+    p = p * m - 1.2420140846e-1f;
+    p = p * m + 1.4249322787e-1f;
+    p = p * m - 1.6668057665e-1f;
+    p = p * m + 2.0000714765e-1f;
+    p = p * m - 2.4999993993e-1f;
+    p = p * m + 3.3333331174e-1f;
+    const VF ln = m + (p * m * z - 0.5f * z) + (VF)(up & (VI)((VF){ 0 } + MLS_LN2));
+    return (VF)((VI)(x > 0.0f) & (VI)x) + ln + lost / s;
+}
+
+/* phi = (e^x - 1) / x for x <= 0, given a = e^x; by its series where a - 1 cancels. */
+FUN VF FN(phi)(VF x, VF a)
+{
+    VF p = x * 2.4801587e-5f + 1.9841270e-4f;
+    p = p * x + 1.3888889e-3f;
+    p = p * x + 8.3333333e-3f;
+    p = p * x + 4.1666667e-2f;
+    p = p * x + 1.6666667e-1f;
+    p = p * x + 0.5f;
+    p = p * x + 1.0f;
+    const VI big = (VI)(x < -0.5f);
+    return FN(pick)(big, (a - 1.0f) / FN(pick)(big, x, (VF){ 0 } - 1.0f), p);
+}
+
+/* d phi / d x = (e^x - phi) / x, likewise. */
+FUN VF FN(phi_slope)(VF x, VF a, VF phi)
+{
+    VF p = x * 2.2045855e-5f + 1.7361111e-4f;
+    p = p * x + 1.1904762e-3f;
+    p = p * x + 6.9444444e-3f;
+    p = p * x + 3.3333333e-2f;
+    p = p * x + 1.25e-1f;
+    p = p * x + 3.3333333e-1f;
+    p = p * x + 0.5f;
+    const VI big = (VI)(x < -0.5f);
+    return FN(pick)(big, (a - phi) / FN(pick)(big, x, (VF){ 0 } - 1.0f), p);
+}
+
+/* ---- Tables in the scan's own layout: [block][n][lane] ---------------------------- */
+
+/* A log2(e) = -exp(A_log) log2(e); 0 in padding, where h then stays 0. */
+TARGET static void FN(rates)(const scan_job *j)
+{
+    float bound = 0.0f;
+    for (int64_t k = 0; k < j->blocks; k++)
+        for (int64_t n = 0; n < j->padded; n++) {
+            const int64_t e = k * LANES, w = j->E - e;
+            float a[LANES] = { 0 }, *to = j->rate + (k * j->padded + n) * LANES;
+            for (int l = 0; l < LANES && l < w && n < j->N; l++)
+                a[l] = j->a_log[(e + l) * j->N + n];
+            for (int l = 0; l < LANES; l++) a[l] = -mls_expf(a[l]) * MLS_LOG2E;
+            for (int l = 0; l < LANES; l++) to[l] = l < w && n < j->N ? a[l] : 0.0f;
+            for (int l = 0; l < LANES; l++) bound = -to[l] > bound ? -to[l] : bound;
+        }
+    *j->fastest = bound;
+}
+
+/* [E][N] of one sample <-> one block of [n][lane]. */
+FUN void FN(gather)(const scan_job *j, const float *from, int64_t e, float *to)
+{
+    for (int64_t n = 0; n < j->padded; n++)
+        for (int64_t l = 0; l < LANES; l++)
+            to[n * LANES + l] = n < j->N && e + l < j->E ? from[(e + l) * j->N + n] : 0.0f;
+}
+
+FUN void FN(scatter)(const scan_job *j, const float *from, int64_t e, float *to, int add)
+{
+    for (int64_t l = 0; l < LANES && e + l < j->E; l++)
+        for (int64_t n = 0; n < j->N; n++) {
+            float *at = to + (e + l) * j->N + n;
+            *at = from[n * LANES + l] + (add ? *at : 0.0f);
+        }
+}
+
+FUN float *FN(edge)(const scan_job *j, float *base, int64_t chunk, int64_t b, int64_t block)
+{
+    return base + ((chunk * j->B + b) * j->blocks + block) * j->padded * LANES;
+}
+
+/* Steps [t0, t0 + len) of GROUP columns of B and C of sample b, closed up: their rows
+ * lie B * N apart, which would keep landing in the same few lines of the cache.       */
+FUN void FN(columns)(const scan_job *j, const float *from, int64_t t0, int64_t len,
+                     int64_t b, int64_t n0, float (*to)[GROUP])
+{
+    for (int64_t t = 0; t < len; t++)
+        for (int64_t g = 0; g < GROUP; g++)
+            to[t][g] = n0 + g < j->N ? from[((t0 + t) * j->B + b) * j->N + n0 + g] : 0.0f;
+}
+
+FUN int FN(masked)(const scan_job *j, int64_t t, int64_t b)
+{
+    return j->mask && j->mask[t * j->B + b] == 0.0f;
+}
+
+/* ---- Forward ------------------------------------------------------------------------ */
+
+/* h and y over one chunk for GROUP states of LANES channels.  `safe`: dt A may be below
+ * -126.  keep_h [len + 1][GROUP], keep_a [len][GROUP]: NULL, or filled for backward.   */
+FUN void FN(advance)(int zoh, int safe, int64_t len, const VF *dt, const VF *du,
+                     const float (*B)[GROUP], const float (*C)[GROUP], const float *rate,
+                     VF *h, VF *y, VF (*keep_h)[GROUP], VF (*keep_a)[GROUP])
+{
+    VF A[GROUP], s[GROUP];
+    for (int g = 0; g < GROUP; g++) A[g] = FN(load)(rate + g * LANES), s[g] = h[g];
+    if (keep_h) for (int g = 0; g < GROUP; g++) keep_h[0][g] = s[g];
+    for (int64_t t = 0; t < len; t++) {
+        const VF d = dt[t], q = du[t];
+        VF sum = y[t];
+        for (int g = 0; g < GROUP; g++) {
+            const VF x = d * A[g];
+            const VF a = safe ? FN(pow2_low)(x) : FN(pow2)(x);
+            const VF in = zoh ? q * FN(phi)(x * MLS_LN2, a) : q;
+            s[g] = a * s[g] + in * B[t][g];
+            sum += s[g] * C[t][g];
+            if (keep_h) keep_h[t + 1][g] = s[g], keep_a[t][g] = a;
+        }
+        y[t] = sum;
+    }
+    for (int g = 0; g < GROUP; g++) h[g] = s[g];
+}
+
+FUN void FN(advance_any)(int zoh, int safe, int64_t len, const VF *dt, const VF *du,
+                         const float (*B)[GROUP], const float (*C)[GROUP],
+                         const float *rate, VF *h, VF *y, VF (*keep_h)[GROUP],
+                         VF (*keep_a)[GROUP])
+{
+    if (!zoh && !safe) FN(advance)(0, 0, len, dt, du, B, C, rate, h, y, keep_h, keep_a);
+    else if (!zoh) FN(advance)(0, 1, len, dt, du, B, C, rate, h, y, keep_h, keep_a);
+    else FN(advance)(1, 1, len, dt, du, B, C, rate, h, y, keep_h, keep_a);
+}
+
+/* dt = softplus(raw), dt u and D u of one chunk, 0 where masked; returns 1 when dt A
+ * may leave the range in which exp2 needs no checks.                                   */
+FUN int FN(prepare)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64_t e0,
+                    int64_t width, VF (*dt)[CHUNK], VF (*du)[CHUNK], VF (*y)[CHUNK])
+{
+    VF most = { 0 };
+    for (int64_t t = 0; t < len; t++) {
+        const int64_t row = ((t0 + t) * j->B + b) * j->E + e0;
+        const int off = FN(masked)(j, t0 + t, b);
+        for (int64_t k = 0; k * LANES < width; k++) {
+            const int64_t c = k * LANES, n = width - c;
+            if (off) { dt[k][t] = du[k][t] = y[k][t] = (VF){ 0 }; continue; }
+            const VF u = FN(take)(j->u + row + c, n);
+            const VF d = FN(softplus)(FN(take)(j->raw + row + c, n));
+            dt[k][t] = d;
+            du[k][t] = d * u;
+            y[k][t] = FN(take)(j->skip + e0 + c, n) * u;
+            most = FN(pick)((VI)(d > most), d, most);
+        }
+    }
+    float top = 0.0f;
+    for (int l = 0; l < LANES; l++) top = most[l] > top ? most[l] : top;
+    return !(top * *j->fastest <= 125.0f);
+}
+
+TARGET static void FN(forward_item)(int64_t item, void *arg)
+{
+    const scan_job *j = arg;
+    const int64_t b = item / j->segments, e0 = item % j->segments * CHANNELS;
+    const int64_t width = j->E - e0 < CHANNELS ? j->E - e0 : CHANNELS, k0 = e0 / LANES;
+    VF dt[BLOCKS][CHUNK], du[BLOCKS][CHUNK], y[BLOCKS][CHUNK];
+    float B[CHUNK][GROUP], C[CHUNK][GROUP], last[GROUP * LANES];
+
+    for (int64_t k = 0; k * LANES < width; k++)
+        FN(gather)(j, j->h0 + b * j->E * j->N, e0 + k * LANES,
+                   FN(edge)(j, j->border, 0, b, k0 + k));
+    for (int64_t chunk = 0; chunk < j->chunks; chunk++) {
+        const int64_t t0 = chunk * CHUNK, len = j->T - t0 < CHUNK ? j->T - t0 : CHUNK;
+        const int safe = FN(prepare)(j, t0, len, b, e0, width, dt, du, y);
+        const int ends = chunk + 1 == j->chunks;
+        for (int64_t n = 0; n < j->padded; n += GROUP) {
+            FN(columns)(j, j->bm, t0, len, b, n, B);
+            FN(columns)(j, j->cm, t0, len, b, n, C);
+            for (int64_t k = 0; k * LANES < width; k++) {
+                const float *at = FN(edge)(j, j->border, chunk, b, k0 + k) + n * LANES;
+                float *to = ends ? last : FN(edge)(j, j->border, chunk + 1, b, k0 + k)
+                                              + n * LANES;
+                VF h[GROUP];
+                for (int g = 0; g < GROUP; g++) h[g] = FN(load)(at + g * LANES);
+                FN(advance_any)(j->zoh, safe, len, dt[k], du[k], B, C,
+                                j->rate + ((k0 + k) * j->padded + n) * LANES, h, y[k],
+                                NULL, NULL);
+                for (int g = 0; g < GROUP; g++) FN(save)(to + g * LANES, h[g]);
+                const int64_t e = e0 + k * LANES;
+                for (int64_t l = 0; ends && l < LANES && e + l < j->E; l++)
+                    for (int64_t g = 0; g < GROUP && n + g < j->N; g++)
+                        j->h1[(b * j->E + e + l) * j->N + n + g] = last[g * LANES + l];
+            }
+        }
+        for (int64_t t = 0; t < len; t++) {
+            const int64_t at = (t0 + t) * j->B + b;
+            const int off = FN(masked)(j, t0 + t, b);
+            for (int64_t k = 0; k * LANES < width; k++) {
+                const int64_t c = e0 + k * LANES, n = width - k * LANES;
+                const VF z = FN(take)(j->z + at * j->zs + c, n);
+                const VF v = off ? (VF){ 0 } : y[k][t] * z * FN(sigmoid)(z);
+                FN(put)(j->out + at * j->E + c, v, n);
+            }
+        }
+    }
+}
+
+/* ---- Backward ----------------------------------------------------------------------- */
+
+/* What one chunk's walk in reverse reads and adds to, for LANES channels. */
+typedef struct FN(reverse) {
+    const VF *dt, *du, *dy;
+    const float (*B)[GROUP], (*C)[GROUP];
+    const float *rate;
+    VF (*h)[GROUP], (*a)[GROUP], (*gB)[GROUP], (*gC)[GROUP];
+    VF *gdt, *gdu;          /* gdt in units of 1 / ln 2                              */
+    float *carry, *gA;      /* [GROUP][LANES] d loss / d h, and d loss / d A         */
+} FN(reverse);
+
+FUN void FN(retreat)(int zoh, int64_t len, const FN(reverse) *r)
+{
+    VF A[GROUP], gh[GROUP], gA[GROUP];
+    for (int g = 0; g < GROUP; g++) {
+        A[g] = FN(load)(r->rate + g * LANES);
+        gh[g] = FN(load)(r->carry + g * LANES);
+        gA[g] = (VF){ 0 };
+    }
+    for (int64_t t = len - 1; t >= 0; t--) {
+        const VF d = r->dt[t], q = r->du[t], dy = r->dy[t];
+        VF gd = r->gdt[t], gq = r->gdu[t];
+        for (int g = 0; g < GROUP; g++) {
+            const VF a = r->a[t][g], now = gh[g] + dy * r->C[t][g];
+            VF gx = now * a * r->h[t][g];
+            r->gC[t][g] += dy * r->h[t + 1][g];
+            if (zoh) {
+                const VF x = d * A[g] * MLS_LN2, phi = FN(phi)(x, a);
+                r->gB[t][g] += now * phi * q;
+                gq += now * phi * r->B[t][g];
+                gx += now * q * r->B[t][g] * FN(phi_slope)(x, a, phi);
+            } else {
+                r->gB[t][g] += now * q;
+                gq += now * r->B[t][g];
+            }
+            gd += gx * A[g];
+            gA[g] += gx * d;
+            gh[g] = now * a;
+        }
+        r->gdt[t] = gd;
+        r->gdu[t] = gq;
+    }
+    for (int g = 0; g < GROUP; g++) {
+        FN(save)(r->carry + g * LANES, gh[g]);
+        FN(save)(r->gA + g * LANES, FN(load)(r->gA + g * LANES) + gA[g]);
+    }
+}
+
+FUN float FN(total)(VF x)
+{
+    float s[LANES];
+    FN(save)(s, x);
+    for (int w = LANES / 2; w; w /= 2)
+        for (int l = 0; l < w; l++) s[l] += s[l + w];
+    return s[0];
+}
+
+/* dy = d loss / d y of one chunk. */
+FUN void FN(ungate)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64_t e0,
+                    int64_t width, VF (*dy)[CHUNK], VF (*gdt)[CHUNK], VF (*gdu)[CHUNK])
+{
+    for (int64_t t = 0; t < len; t++) {
+        const int64_t at = (t0 + t) * j->B + b;
+        const int off = FN(masked)(j, t0 + t, b);
+        for (int64_t k = 0; k * LANES < width; k++) {
+            const int64_t c = e0 + k * LANES, n = width - k * LANES;
+            const VF z = FN(take)(j->z + at * j->zs + c, n);
+            const VF g = FN(take)(j->gout + at * j->E + c, n);
+            dy[k][t] = off ? (VF){ 0 } : g * z * FN(sigmoid)(z);
+            gdt[k][t] = gdu[k][t] = (VF){ 0 };
+        }
+    }
+}
+
+/* The gradients of u, raw, z and D of one chunk, once those of dt and dt u are whole. */
+FUN void FN(finish)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64_t e0,
+                    int64_t width, VF (*dt)[CHUNK], VF (*dy)[CHUNK], VF (*y)[CHUNK],
+                    VF (*gdt)[CHUNK], VF (*gdu)[CHUNK])
+{
+    for (int64_t t = 0; t < len; t++) {
+        const int64_t at = (t0 + t) * j->B + b;
+        if (FN(masked)(j, t0 + t, b)) continue;
+        for (int64_t k = 0; k * LANES < width; k++) {
+            const int64_t c = e0 + k * LANES, n = width - k * LANES, i = at * j->E + c;
+            const VF u = FN(take)(j->u + i, n), dyt = dy[k][t], gq = gdu[k][t];
+            if (j->gz) {
+                const VF z = FN(take)(j->z + at * j->zs + c, n), s = FN(sigmoid)(z);
+                const VF slope = s * (1.0f + z * (1.0f - s));
+                FN(gain)(j->gz + at * j->zs + c,
+                         FN(take)(j->gout + i, n) * y[k][t] * slope, n);
+            }
+            if (j->gu)
+                FN(gain)(j->gu + i, gq * dt[k][t] + dyt * FN(take)(j->skip + c, n), n);
+            if (j->graw) {
+                const VF s = FN(sigmoid)(FN(take)(j->raw + i, n));
+                FN(gain)(j->graw + i, (gdt[k][t] * MLS_LN2 + gq * u) * s, n);
+            }
+            float *gD = j->gskip_part + (b * j->blocks + c / LANES) * LANES;
+            FN(save)(gD, FN(load)(gD) + dyt * u);
+        }
+    }
+}
+
+TARGET static void FN(backward_item)(int64_t item, void *arg)
+{
+    const scan_job *j = arg;
+    const int64_t b = item / j->segments, s = item % j->segments, e0 = s * CHANNELS;
+    const int64_t width = j->E - e0 < CHANNELS ? j->E - e0 : CHANNELS, k0 = e0 / LANES;
+    VF dt[BLOCKS][CHUNK], du[BLOCKS][CHUNK], y[BLOCKS][CHUNK], dy[BLOCKS][CHUNK];
+    VF gdt[BLOCKS][CHUNK], gdu[BLOCKS][CHUNK];
+    VF keep_h[CHUNK + 1][GROUP], keep_a[CHUNK][GROUP], gB[CHUNK][GROUP], gC[CHUNK][GROUP];
+    float B[CHUNK][GROUP], C[CHUNK][GROUP];
+
+    for (int64_t k = 0; k * LANES < width; k++) {
+        FN(gather)(j, j->gh1 + b * j->E * j->N, e0 + k * LANES,
+                   FN(edge)(j, j->carry, 0, b, k0 + k));
+        memset(FN(edge)(j, j->ga_part, 0, b, k0 + k), 0,
+               sizeof(VF) * (size_t)j->padded);
+        memset(j->gskip_part + (b * j->blocks + k0 + k) * LANES, 0, sizeof(VF));
+    }
+    for (int64_t chunk = j->chunks - 1; chunk >= 0; chunk--) {
+        const int64_t t0 = chunk * CHUNK, len = j->T - t0 < CHUNK ? j->T - t0 : CHUNK;
+        const int safe = FN(prepare)(j, t0, len, b, e0, width, dt, du, y);
+        FN(ungate)(j, t0, len, b, e0, width, dy, gdt, gdu);
+        for (int64_t n = 0; n < j->padded; n += GROUP) {
+            FN(columns)(j, j->bm, t0, len, b, n, B);
+            FN(columns)(j, j->cm, t0, len, b, n, C);
+            memset(gB, 0, sizeof gB[0] * (size_t)len);
+            memset(gC, 0, sizeof gC[0] * (size_t)len);
+            for (int64_t k = 0; k * LANES < width; k++) {
+                const float *from = FN(edge)(j, j->border, chunk, b, k0 + k) + n * LANES;
+                const FN(reverse) r = {
+                    dt[k], du[k], dy[k], B, C,
+                    j->rate + ((k0 + k) * j->padded + n) * LANES,
+                    keep_h, keep_a, gB, gC, gdt[k], gdu[k],
+                    FN(edge)(j, j->carry, 0, b, k0 + k) + n * LANES,
+                    FN(edge)(j, j->ga_part, 0, b, k0 + k) + n * LANES };
+                VF h[GROUP];
+                for (int g = 0; g < GROUP; g++) h[g] = FN(load)(from + g * LANES);
+                FN(advance_any)(j->zoh, safe, len, dt[k], du[k], B, C, r.rate, h, y[k],
+                                keep_h, keep_a);
+                if (j->zoh) FN(retreat)(1, len, &r);
+                else FN(retreat)(0, len, &r);
+            }
+            for (int64_t t = 0; t < len; t++)
+                for (int64_t g = 0; g < GROUP && n + g < j->N; g++) {
+                    const int64_t i = (((s * j->T + t0 + t) * j->B) + b) * j->N + n + g;
+                    j->gb_part[i] = FN(total)(gB[t][g]);
+                    j->gc_part[i] = FN(total)(gC[t][g]);
+                }
+        }
+        FN(finish)(j, t0, len, b, e0, width, dt, dy, y, gdt, gdu);
+    }
+    for (int64_t k = 0; j->gh0 && k * LANES < width; k++)
+        FN(scatter)(j, FN(edge)(j, j->carry, 0, b, k0 + k), e0 + k * LANES,
+                    j->gh0 + b * j->E * j->N, 1);
+}
+
+#undef VF
+#undef VI
+#undef FUN
+#undef BLOCKS
+#undef LANES
+#undef FN
+#undef TARGET
