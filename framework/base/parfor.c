@@ -6,10 +6,10 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-/* One job at a time.  A worker counts itself in before it looks whether the job is open;
- * the caller closes the job before it looks whether anybody is in.  Both orders are
- * sequentially consistent, so a worker either is waited for or does not touch the job,
- * and a worker that wakes late costs nobody anything.                                   */
+/* One job at a time.  A worker counts itself in before it looks whether the job is
+ * open; the caller closes the job before it looks whether anybody is in.  Both orders
+ * are sequentially consistent, so a worker either is waited for or does not touch the
+ * job, and a worker that wakes late costs nobody anything. */
 
 enum { MOST = 64, SPIN = 4000, PATIENCE = 200000 };
 
@@ -17,7 +17,7 @@ static struct {
     void (*body)(int64_t i, void *arg);
     void  *arg;
     int64_t n;
-    int     helpers;               /* workers with a smaller number may take part        */
+    int     helpers;               /* workers with a smaller number may take part     */
 } job;
 
 static _Atomic int64_t next_item;
@@ -25,9 +25,9 @@ static atomic_int open_job, active, sleepers, busy;
 static atomic_uint generation;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
-static atomic_int wanted = 1;      /* threads, the caller among them                     */
-static int made;                   /* workers that exist; only who is `busy` changes it  */
-static _Thread_local int inside;   /* this thread is running a body                      */
+static atomic_int wanted = 1;      /* threads, the caller among them                  */
+static int made;                   /* workers that exist; changed while `busy` */
+static _Thread_local int inside;   /* this thread is running a body                   */
 
 static void relax(void)
 {
@@ -42,7 +42,8 @@ static void take_items(void)
 {
     inside = 1;
     for (;;) {
-        const int64_t i = atomic_fetch_add_explicit(&next_item, 1, memory_order_relaxed);
+        const int64_t i =
+            atomic_fetch_add_explicit(&next_item, 1, memory_order_relaxed);
         if (i >= job.n) break;
         job.body(i, job.arg);
     }
@@ -93,7 +94,7 @@ static void forget(void)
 }
 
 /* Makes workers up to `helpers`; fewer, when the system gives no more, is no error: the
- * loop is the same with any number.  Signals stay with the threads of the program.      */
+ * loop is the same with any number.  Signals stay with the threads of the program.   */
 static void make_workers(int helpers)
 {
     static int registered;
@@ -133,7 +134,7 @@ static void share(int64_t n, void (*body)(int64_t i, void *arg), void *arg, int 
     atomic_store(&open_job, 0);
     for (int spins = 0; atomic_load(&active); spins++) {
         if (spins < PATIENCE) relax();
-        else sched_yield();        /* a worker lost its core in the middle of an item   */
+        else sched_yield();        /* a worker lost its core in the middle of an item */
     }
 }
 

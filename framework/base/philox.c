@@ -6,7 +6,8 @@
 static void rounds(uint32_t k0, uint32_t k1, uint32_t x[4])
 {
     for (int i = 0; i < MLS_PHILOX_ROUNDS; i++) {
-        const uint64_t a = (uint64_t)MLS_PHILOX_M0 * x[0], b = (uint64_t)MLS_PHILOX_M1 * x[2];
+        const uint64_t a = (uint64_t)MLS_PHILOX_M0 * x[0],
+                       b = (uint64_t)MLS_PHILOX_M1 * x[2];
         x[0] = (uint32_t)(b >> 32) ^ x[1] ^ k0;
         x[1] = (uint32_t)b;
         x[2] = (uint32_t)(a >> 32) ^ x[3] ^ k1;
@@ -33,7 +34,7 @@ void mls_philox_block(const uint32_t key[2], const uint32_t counter[4], uint32_t
 }
 
 /* Counters of sub-streams carry a mark in their upper half, so that a derived key never
- * equals a value of the stream itself.                                                  */
+ * equals a value of the stream itself.                                               */
 uint64_t mls_philox_mix(uint64_t key, uint64_t x)
 {
     const uint32_t k[2] = { (uint32_t)key, (uint32_t)(key >> 32) };
@@ -47,7 +48,8 @@ uint64_t mls_philox_mix(uint64_t key, uint64_t x)
 static uint64_t hash(uint64_t h, const char *s)
 {
     uint64_t length = 0;
-    for (; s && s[length]; length++) h = (h ^ (unsigned char)s[length]) * 0x100000001b3u;
+    for (; s && s[length]; length++)
+        h = (h ^ (unsigned char)s[length]) * 0x100000001b3u;
     return (h ^ length) * 0x100000001b3u;
 }
 
@@ -93,7 +95,8 @@ void mls_philox_shuffle(uint64_t key, int64_t *out, int64_t n)
         mls_philox(key, (uint64_t)i, r);
         /* 64 bits scaled to [0, i]: the bias is below (i + 1) 2^-64 */
         const uint64_t high = (uint64_t)r[1] << 32 | r[0];
-        const int64_t j = (int64_t)(((unsigned __int128)high * (uint64_t)(i + 1)) >> 64);
+        const int64_t j =
+            (int64_t)(((unsigned __int128)high * (uint64_t)(i + 1)) >> 64);
         const int64_t x = out[i];
         out[i] = out[j];
         out[j] = x;

@@ -1,14 +1,14 @@
 #include "grad/ops-inner.h"
 
-/* b's dimensions are a's or 1.  A row is one (t, b) of a; b's row for it is found by the
- * strides below, which are 0 along the dimensions that b does not have.                 */
+/* b's dimensions are a's or 1.  A row is one (t, b) of a; b's row for it is found by
+ * the strides below, which are 0 along the dimensions that b does not have. */
 typedef struct pair {
     mls_rows     rows;
     const float *a, *b, *gy;
-    float       *to;             /* y, the gradient of a, or the gradient of b           */
-    int64_t      T, B, N;        /* of a; as one row [1][1][count] when shapes agree     */
-    int64_t      st, sb, sn;     /* strides of b in values                               */
-    int64_t      tiles;          /* of a row of b, in the gradient of b                  */
+    float       *to;             /* y, the gradient of a, or the gradient of b        */
+    int64_t      T, B, N;        /* of a; as one row [1][1][count] when shapes agree  */
+    int64_t      st, sb, sn;     /* strides of b in values                            */
+    int64_t      tiles;          /* of a row of b, in the gradient of b               */
 } pair;
 
 MLS_INLINE int64_t row_of_b(const pair *p, int64_t r)
@@ -18,36 +18,107 @@ MLS_INLINE int64_t row_of_b(const pair *p, int64_t r)
 
 enum { TILE = 64, RUN = 128 };
 
+/* A stretch of a row; sn is 0 when all of it meets the same value of b. */
+typedef struct line {
+    float       *to;
+    const float *a, *b, *gy;
+    int64_t      sn, n;
+} line;
+
 /* Same shapes are one long line cut in blocks; else a block is rows of a. */
+MLS_INLINE void over_rows(int64_t i, void *arg, void (*each)(const line *l))
+{
+    const pair *p = arg;
+    const int64_t from = mls_rows_first(&p->rows, i), end = mls_rows_end(&p->rows, i);
+    if (p->T == 0) {
+        const line l = { p->to + from, p->a + from, p->b + from, p->gy + from, 1,
+                         end - from };
+        each(&l);
+        return;
+    }
+    for (int64_t r = from; r < end; r++) {
+        const int64_t at = r * p->N;
+        const line l = { p->to + at, p->a + at, p->b + row_of_b(p, r), p->gy + at,
+                         p->sn, p->N };
+        each(&l);
+    }
+}
+
+/* total[0..n) += the gradients, in columns from.., of all rows of a that row q of b
+ * meets: in order, with partial sums over RUN rows, so that long sums stay exact.    */
+MLS_INLINE void sum_tile(const pair *p, int64_t q, int64_t from, int64_t n,
+                         float *restrict total, void (*each)(const line *l))
+{
+    const int64_t own = p->sb ? p->B : 1;
+    const int64_t t0 = p->st ? q / own : 0, t1 = p->st ? t0 + 1 : p->T;
+    const int64_t b0 = p->sb ? q % own : 0, b1 = p->sb ? b0 + 1 : p->B;
+    float part[TILE] = { 0 };
+    int64_t done = 0;
+    for (int64_t t = t0; t < t1; t++)
+        for (int64_t b = b0; b < b1; b++) {
+            const int64_t r = t * p->B + b, at = r * p->N + from;
+            const float *b_row = p->b + row_of_b(p, r) + (p->sn ? from : 0);
+            const line l = { part, p->a + at, b_row, p->gy + at, p->sn, n };
+            each(&l);
+            if (++done % RUN) continue;
+            for (int64_t j = 0; j < n; j++) {
+                total[j] += part[j];
+                part[j] = 0.0f;
+            }
+        }
+    for (int64_t j = 0; j < n; j++) total[j] += part[j];
+}
+
+/* An item is one tile of one row of b, or the one value of b in a row. */
+MLS_INLINE void over_rows_of_b(int64_t i, void *arg, void (*each)(const line *l))
+{
+    const pair *p = arg;
+    const int64_t end = mls_rows_end(&p->rows, i);
+    for (int64_t item = mls_rows_first(&p->rows, i); item < end; item++) {
+        const int64_t q = item / p->tiles, first = item % p->tiles * TILE;
+        float total[TILE] = { 0 };
+        if (p->sn) {
+            const int64_t n = p->N - first < TILE ? p->N - first : TILE;
+            sum_tile(p, q, first, n, total, each);
+            for (int64_t j = 0; j < n; j++) p->to[q * p->N + first + j] += total[j];
+        } else {
+            float sum;
+            for (int64_t from = 0; from < p->N; from += TILE) {
+                const int64_t n = p->N - from < TILE ? p->N - from : TILE;
+                sum_tile(p, q, from, n, total, each);
+            }
+            MLS_SUM_OVER(sum, j, TILE, total[j]);
+            p->to[q] += sum;
+        }
+    }
+}
+
+/* The value, and the slopes along a and along b, of one function of a and b. */
 #define BINARY(name, value, slope_a, slope_b) \
-    MLS_INLINE void name##_line(float *restrict to, const float *restrict as, \
-                                const float *restrict bs, int64_t sn, int64_t n) \
+    MLS_INLINE void name##_line(const line *l) \
     { \
-        if (sn) \
-            for (int64_t j = 0; j < n; j++) { const float a = as[j], b = bs[j]; to[j] = (value); } \
+        const float *restrict as = l->a, *restrict bs = l->b; \
+        float *restrict to = l->to; \
+        const int64_t n = l->n; \
+        if (l->sn) \
+            for (int64_t j = 0; j < n; j++) { \
+                const float a = as[j], b = bs[j]; \
+                to[j] = (value); \
+            } \
         else { \
             const float b = bs[0]; \
-            for (int64_t j = 0; j < n; j++) { const float a = as[j]; to[j] = (value); } \
+            for (int64_t j = 0; j < n; j++) { \
+                const float a = as[j]; \
+                to[j] = (value); \
+            } \
         } \
     } \
-    MLS_INLINE void name##_value(int64_t i, void *arg) \
+    MLS_INLINE void name##_line_a(const line *l) \
     { \
-        const pair *p = arg; \
-        const int64_t from = mls_rows_first(&p->rows, i), end = mls_rows_end(&p->rows, i); \
-        if (p->T == 0) \
-            name##_line(p->to + from, p->a + from, p->b + from, 1, end - from); \
-        else \
-            for (int64_t r = from; r < end; r++) \
-                name##_line(p->to + r * p->N, p->a + r * p->N, p->b + row_of_b(p, r), p->sn, \
-                            p->N); \
-    } \
-    MLS_KERNEL_BODY(name##_forward, name##_value) \
-    MLS_INLINE void name##_line_a(float *restrict to, const float *restrict as, \
-                                  const float *restrict bs, const float *restrict gy, \
-                                  int64_t sn, int64_t n) \
-    { \
-        (void)as; \
-        if (sn) \
+        const float *restrict as = l->a, *restrict bs = l->b, *restrict gy = l->gy; \
+        float *restrict to = l->to; \
+        const int64_t n = l->n; \
+        if (l->sn) \
             for (int64_t j = 0; j < n; j++) { \
                 const float a = as[j], b = bs[j]; \
                 (void)a, (void)b; \
@@ -55,89 +126,51 @@ enum { TILE = 64, RUN = 128 };
             } \
         else { \
             const float b = bs[0]; \
-            (void)b; \
             for (int64_t j = 0; j < n; j++) { \
                 const float a = as[j]; \
-                (void)a; \
+                (void)a, (void)b; \
                 to[j] += gy[j] * (slope_a); \
             } \
         } \
     } \
-    MLS_INLINE void name##_slope_a(int64_t i, void *arg) \
+    MLS_INLINE void name##_line_b(const line *l) \
     { \
-        const pair *p = arg; \
-        const int64_t from = mls_rows_first(&p->rows, i), end = mls_rows_end(&p->rows, i); \
-        if (p->T == 0) \
-            name##_line_a(p->to + from, p->a + from, p->b + from, p->gy + from, 1, end - from); \
-        else \
-            for (int64_t r = from; r < end; r++) \
-                name##_line_a(p->to + r * p->N, p->a + r * p->N, p->b + row_of_b(p, r), \
-                              p->gy + r * p->N, p->sn, p->N); \
-    } \
-    MLS_KERNEL_BODY(name##_to_a, name##_slope_a) \
-    MLS_INLINE void name##_line_b(float *restrict to, const float *restrict as, \
-                                  const float *restrict bs, const float *restrict gy, \
-                                  int64_t sn, int64_t n) \
-    { \
-        (void)as; \
+        const float *restrict as = l->a, *restrict bs = l->b, *restrict gy = l->gy; \
+        float *restrict to = l->to; \
+        const int64_t n = l->n, sn = l->sn; \
         for (int64_t j = 0; j < n; j++) { \
             const float a = as[j], b = bs[sn ? j : 0]; \
             (void)a, (void)b; \
             to[j] += gy[j] * (slope_b); \
         } \
     } \
-    /* the rows of a that row q of b meets, summed in order, over one tile of columns */ \
-    MLS_INLINE void name##_tile(const pair *p, int64_t q, int64_t from, int64_t n, \
-                                float *restrict total) \
+    MLS_INLINE void name##_value(int64_t i, void *arg) \
     { \
-        const int64_t own_b = p->sb ? p->B : 1, t0 = p->st ? q / own_b : 0; \
-        const int64_t b0 = p->sb ? q % own_b : 0; \
-        const int64_t t1 = p->st ? t0 + 1 : p->T, b1 = p->sb ? b0 + 1 : p->B; \
-        float part[TILE] = { 0 }; \
-        int64_t done = 0; \
-        for (int64_t t = t0; t < t1; t++) \
-            for (int64_t b = b0; b < b1; b++) { \
-                const int64_t r = t * p->B + b, at = r * p->N + from; \
-                name##_line_b(part, p->a + at, \
-                              p->b + row_of_b(p, r) + (p->sn ? from : 0), p->gy + at, p->sn, n); \
-                if (++done % RUN) continue; \
-                for (int64_t j = 0; j < n; j++) { total[j] += part[j]; part[j] = 0.0f; } \
-            } \
-        for (int64_t j = 0; j < n; j++) total[j] += part[j]; \
+        over_rows(i, arg, name##_line); \
+    } \
+    MLS_INLINE void name##_slope_a(int64_t i, void *arg) \
+    { \
+        over_rows(i, arg, name##_line_a); \
     } \
     MLS_INLINE void name##_slope_b(int64_t i, void *arg) \
     { \
         const pair *p = arg; \
-        const int64_t end = mls_rows_end(&p->rows, i); \
-        if (p->T == 0) { \
-            const int64_t from = mls_rows_first(&p->rows, i); \
-            name##_line_b(p->to + from, p->a + from, p->b + from, p->gy + from, 1, end - from); \
-            return; \
-        } \
-        for (int64_t q = mls_rows_first(&p->rows, i); q < end; q++) { \
-            const int64_t row = q / p->tiles, tile = q % p->tiles; \
-            float total[TILE] = { 0 }; \
-            if (p->sn) { \
-                const int64_t from = tile * TILE; \
-                const int64_t n = p->N - from < TILE ? p->N - from : TILE; \
-                name##_tile(p, row, from, n, total); \
-                for (int64_t j = 0; j < n; j++) p->to[row * p->N + from + j] += total[j]; \
-            } else { \
-                float sum = 0.0f; \
-                for (int64_t from = 0; from < p->N; from += TILE) \
-                    name##_tile(p, row, from, p->N - from < TILE ? p->N - from : TILE, total); \
-                MLS_SUM_OVER(sum, j, TILE, total[j]); \
-                p->to[row] += sum; \
-            } \
-        } \
+        if (p->T == 0) over_rows(i, arg, name##_line_b); \
+        else over_rows_of_b(i, arg, name##_line_b); \
     } \
+    MLS_KERNEL_BODY(name##_forward, name##_value) \
+    MLS_KERNEL_BODY(name##_to_a, name##_slope_a) \
     MLS_KERNEL_BODY(name##_to_b, name##_slope_b)
 
 BINARY(add, a + b, 1.0f, 1.0f)
 BINARY(sub, a - b, 1.0f, -1.0f)
 BINARY(mul, a * b, b, a)
 /* where both are equal each gets half */
-BINARY(max, a > b ? a : b, a > b ? 1.0f : a < b ? 0.0f : 0.5f, a < b ? 1.0f : a > b ? 0.0f : 0.5f)
+BINARY(max, a > b ? a : b,
+       a > b   ? 1.0f
+       : a < b ? 0.0f
+               : 0.5f,
+       a<b ? 1.0f : a> b ? 0.0f : 0.5f)
 
 typedef struct function {
     mls_op op;
@@ -203,10 +236,12 @@ mls_t mls_grad_binary(mls_ctx *c, mls_binary f, mls_t a, mls_t b)
     int fits = (unsigned)f < sizeof functions / sizeof *functions;
     for (int i = 0; i < 3; i++) fits &= b->dim[i] == a->dim[i] || b->dim[i] == 1;
     if (!fits) {
-        mls_error_set(c->error, "%s: binary %d: [%lld][%lld][%lld] with [%lld][%lld][%lld]: the"
-                      " second must have the first's shape or 1 along a dimension", c->path,
-                      (int)f, (long long)a->dim[0], (long long)a->dim[1], (long long)a->dim[2],
-                      (long long)b->dim[0], (long long)b->dim[1], (long long)b->dim[2]);
+        mls_error_set(c->error,
+                      "%s: binary %d: [%lld][%lld][%lld] with [%lld][%lld][%lld]: the"
+                      " second must have the first's shape or 1 along a dimension",
+                      c->path, (int)f, (long long)a->dim[0], (long long)a->dim[1],
+                      (long long)a->dim[2], (long long)b->dim[0], (long long)b->dim[1],
+                      (long long)b->dim[2]);
         return mls_grad_empty(c);
     }
     const mls_t y = mls_grad_like(c, a), ins[] = { a, b };

@@ -2,26 +2,26 @@
 
 #include "base/philox.h"
 
-/* y = x keep / (1 - p), keep in {0, 1} drawn by Philox from the step's key, the number of
- * this dropout in the step, and the value's place.  Backward draws the same again:
- * nothing is saved (Srivastava et al. 2014, "inverted" scaling).                         */
+/* y = x keep / (1 - p), keep in {0, 1} drawn by Philox from the step's key, the number
+ * of this dropout in the step, and the value's place.  Backward draws the same again:
+ * nothing is saved (Srivastava et al. 2014, "inverted" scaling).                     */
 
 enum { LANES = 64, TILE = 4 * LANES };
 
 typedef struct dropout {
-    mls_rows     rows;            /* a row is one tile                                   */
+    mls_rows     rows;            /* a row is one tile                                */
     const float *x, *gy;
     float       *to;
     int64_t      n;
     uint64_t     key;
-    uint32_t     below;           /* dropped when the draw is smaller                    */
+    uint32_t     below;           /* dropped when the draw is smaller                 */
     float        scale;
 } dropout;
 
 typedef struct dropout_attr { uint64_t key; uint32_t below; float scale; } dropout_attr;
 
-/* mls_philox at counters first .. first + LANES - 1, lane by lane so that it vectorises;
- * the four words of a counter go to four values in a row.                               */
+/* mls_philox at counters first .. first + LANES - 1, lane by lane so that it
+ * vectorises; the four words of a counter go to four values in a row. */
 MLS_INLINE void draw(const dropout *p, int64_t tile, float *restrict factor)
 {
     uint32_t x0[LANES], x1[LANES], x2[LANES] = { 0 }, x3[LANES] = { 0 };
@@ -76,26 +76,31 @@ static void run(const mls_call *k, const float *x, const float *gy, float *to)
     mls_rows_run((p.n + TILE - 1) / TILE, TILE, tiles, &p);
 }
 
-static void forward(const mls_call *k) { run(k, k->in[0]->data, NULL, k->out[0]->data); }
+static void forward(const mls_call *k)
+{
+    run(k, k->in[0]->data, NULL, k->out[0]->data);
+}
 
 static void backward(const mls_call *k)
 {
     if (k->in[0]->grad) run(k, NULL, k->out[0]->grad, k->in[0]->grad);
 }
 
-static const mls_op op = { sizeof op, "dropout", forward, backward, mls_grad_flops_each };
+static const mls_op op = { sizeof op, "dropout", forward, backward,
+                           mls_grad_flops_each };
 
 mls_t mls_grad_dropout(mls_ctx *c, mls_t x, double p)
 {
     if (c->error->set) return mls_grad_empty(c);
     if (!(p >= 0.0 && p < 1.0)) {
-        mls_error_set(c->error, "%s: dropout: p is %g, expected 0 <= p < 1", c->path, p);
+        mls_error_set(c->error, "%s: dropout: p is %g, expected 0 <= p < 1", c->path,
+                      p);
         return mls_grad_empty(c);
     }
     if (p == 0.0 || !(c->tape->flags & MLS_TRAIN)) return x;
     const uint64_t number = (uint64_t)c->tape->dropouts++;
-    const dropout_attr a = { mls_philox_mix(c->tape->dropout, number), (uint32_t)(p * 0x1p32),
-                             (float)(1.0 / (1.0 - p)) };
+    const dropout_attr a = { mls_philox_mix(c->tape->dropout, number),
+                            (uint32_t)(p * 0x1p32), (float)(1.0 / (1.0 - p)) };
     const void *attr = mls_grad_attr(c, &a, sizeof a);
     if (!attr) return mls_grad_empty(c);
     const mls_t y = mls_grad_like(c, x);

@@ -1,5 +1,5 @@
 /* ops-inner.h - what the files of the common operations share: row blocks over the
- * threads, and sums whose order is fixed.                                              */
+ * threads, and sums whose order is fixed.                                            */
 #ifndef MLS_GRAD_OPS_INNER_H
 #define MLS_GRAD_OPS_INNER_H
 
@@ -9,19 +9,20 @@
 #include <mls/kernel.h>
 
 /* A loop over n rows in blocks whose size depends on the width alone.  It is the first
- * member of every kernel's argument.                                                    */
+ * member of every kernel's argument.                                                 */
 typedef struct mls_rows { int64_t n, per; } mls_rows;
 
 enum {
-    MLS_ROWS_BLOCK = 1 << 14,    /* values in a block: half of L2 with three arrays      */
-    MLS_ROWS_SHARE = 1 << 19     /* fewer values are not worth waking a thread for       */
+    MLS_ROWS_BLOCK = 1 << 14,    /* values in a block: half of L2 with three arrays   */
+    MLS_ROWS_SHARE = 1 << 19     /* fewer values are not worth waking a thread for    */
 };
 
 static inline void mls_rows_run(int64_t n, int64_t width,
                                 void (*body)(int64_t i, void *arg), void *arg)
 {
     mls_rows *r = arg;
-    *r = (mls_rows){ n, width < MLS_ROWS_BLOCK ? MLS_ROWS_BLOCK / (width > 0 ? width : 1) : 1 };
+    const int64_t wide = width > 0 ? width : 1;
+    *r = (mls_rows){ n, wide < MLS_ROWS_BLOCK ? MLS_ROWS_BLOCK / wide : 1 };
     const int64_t items = (n + r->per - 1) / r->per;
     if (n * width < MLS_ROWS_SHARE)
         for (int64_t i = 0; i < items; i++) body(i, arg);
@@ -36,7 +37,7 @@ MLS_INLINE int64_t mls_rows_end(const mls_rows *r, int64_t i)
 }
 
 /* total = sum of value over j in [0, n), in 16 running sums: the order is the same for
- * every kernel family, and a compiler can keep the sums in vectors.                     */
+ * every kernel family, and a compiler can keep the sums in vectors.                  */
 #define MLS_SUM_OVER(total, j, n, value) \
     do { \
         float acc_[16] = { 0 }; \
@@ -49,17 +50,22 @@ MLS_INLINE int64_t mls_rows_end(const mls_rows *r, int64_t i)
         (total) = acc_[0]; \
     } while (0)
 
+/* Order-preserving map of floats to integers, its own inverse: unlike the maximum of
+ * floats, that of integers has no special cases and vectorises.                      */
+MLS_INLINE int32_t mls_row_order(int32_t bits)
+{
+    return bits ^ (bits >> 31 & 0x7fffffff);
+}
+
+/* The largest of n values; n > 0. */
 MLS_INLINE float mls_row_max(const float *x, int64_t n)
 {
-    float m[16];
-    int64_t j = 0;
-    for (int l = 0; l < 16; l++) m[l] = x[0];
-    for (; j + 16 <= n; j += 16)
-        for (int l = 0; l < 16; l++) m[l] = m[l] < x[j + l] ? x[j + l] : m[l];
-    for (; j < n; j++) m[0] = m[0] < x[j] ? x[j] : m[0];
-    for (int w = 8; w; w /= 2)
-        for (int l = 0; l < w; l++) m[l] = m[l] < m[l + w] ? m[l + w] : m[l];
-    return m[0];
+    int32_t most = INT32_MIN;
+    for (int64_t j = 0; j < n; j++) {
+        const int32_t v = mls_row_order(mls_bits_of_float(x[j]));
+        most = v > most ? v : most;
+    }
+    return mls_float_of_bits(mls_row_order(most));
 }
 
 static inline int64_t mls_rows_of(mls_t x) { return x->dim[0] * x->dim[1]; }
@@ -72,7 +78,8 @@ static inline mls_t mls_grad_like(mls_ctx *c, mls_t x)
 /* What an operation returns when it cannot go on; the context knows why. */
 static inline mls_t mls_grad_empty(mls_ctx *c) { return mls_tape_tensor(c, 0, 0, 0); }
 
-/* A copy of an attribute that lives until backward; NULL and an error without memory. */
+/* A copy of an attribute that lives until backward; NULL and an error without memory.
+ */
 static inline const void *mls_grad_attr(mls_ctx *c, const void *attr, size_t bytes)
 {
     void *p = mls_arena_alloc(&c->tape->arena, bytes);
@@ -84,9 +91,10 @@ static inline const void *mls_grad_attr(mls_ctx *c, const void *attr, size_t byt
 }
 
 /* out[j] += the sum over rows r of x[r * width + j] * (y ? y[r * width + j] : 1)
- * * (by_row ? by_row[r] : 1): rows in order, in blocks, so that long sums stay exact. */
-void mls_grad_column_sums(float *out, const float *x, const float *y, const float *by_row,
-                          int64_t rows, int64_t width);
+ * * (by_row ? by_row[r] : 1): rows in order, in blocks, so that long sums stay exact.
+ */
+void mls_grad_column_sums(float *out, const float *x, const float *y,
+                          const float *by_row, int64_t rows, int64_t width);
 
 /* One flop a value of the first output. */
 double mls_grad_flops_each(const mls_call *k);

@@ -4,7 +4,7 @@
 
 /* ---- sums over rows -------------------------------------------------------------- */
 
-enum { TILE = 64, RUN = 128 };    /* columns of an item; rows of a partial sum           */
+enum { TILE = 64, RUN = 128 };    /* columns of an item; rows of a partial sum        */
 
 typedef struct columns {
     float       *out;
@@ -42,8 +42,8 @@ MLS_INLINE void columns_body(int64_t i, void *arg)
 }
 MLS_KERNEL_BODY(sum_columns, columns_body)
 
-void mls_grad_column_sums(float *out, const float *x, const float *y, const float *by_row,
-                          int64_t rows, int64_t width)
+void mls_grad_column_sums(float *out, const float *x, const float *y,
+                          const float *by_row, int64_t rows, int64_t width)
 {
     columns p = { out, x, y, by_row, rows, width };
     const int64_t items = (width + TILE - 1) / TILE;
@@ -61,8 +61,8 @@ static void linear_forward(const mls_call *k)
 {
     const mls_t x = k->in[0], w = k->in[1], bias = k->in[2], y = k->out[0];
     const int64_t in = x->dim[2], out = y->dim[2];
-    mls_k_linear(k->flags & MLS_EXACT, x->dim[1], mls_rows_of(x), out, in, x->data, w->data,
-                 bias ? bias->data : NULL, y->data);
+    mls_k_linear(k->flags & MLS_EXACT, x->dim[1], mls_rows_of(x), out, in, x->data,
+                 w->data, bias ? bias->data : NULL, y->data);
 }
 
 /* dx = dy w,  dw = dy^T x over all steps at once,  db = column sums of dy. */
@@ -71,12 +71,13 @@ static void linear_backward(const mls_call *k)
     const mls_t x = k->in[0], w = k->in[1], bias = k->in[2], y = k->out[0];
     const int64_t in = x->dim[2], out = y->dim[2], rows = mls_rows_of(x);
     if (x->grad)
-        mls_k_gemm_rows(k->flags & MLS_EXACT, x->dim[1], 0, 0, rows, in, out, 1.0f, y->grad,
-                        out, w->data, in, 1.0f, x->grad, in);
+        mls_k_gemm_rows(k->flags & MLS_EXACT, x->dim[1], 0, 0, rows, in, out, 1.0f,
+                        y->grad, out, w->data, in, 1.0f, x->grad, in);
     if (w->grad)
-        mls_k_gemm_rows(0, 0, 1, 0, out, in, rows, 1.0f, y->grad, out, x->data, in, 1.0f,
-                        w->grad, in);
-    if (bias && bias->grad) mls_grad_column_sums(bias->grad, y->grad, NULL, NULL, rows, out);
+        mls_k_gemm_rows(0, 0, 1, 0, out, in, rows, 1.0f, y->grad, out, x->data, in,
+                        1.0f, w->grad, in);
+    if (bias && bias->grad)
+        mls_grad_column_sums(bias->grad, y->grad, NULL, NULL, rows, out);
 }
 
 static double linear_flops(const mls_call *k)
@@ -93,9 +94,11 @@ mls_t mls_grad_linear(mls_ctx *c, mls_t x, mls_t w, mls_t bias)
     if (c->error->set) return mls_grad_empty(c);
     const int64_t out = w->dim[1], in = w->dim[2];
     if (x->dim[2] != in || w->dim[0] != 1 || (bias && bias->count != out)) {
-        mls_error_set(c->error, "%s: linear: x has %lld features, the weight is [%lld][%lld]"
-                      " and the bias has %lld values", c->path, (long long)x->dim[2],
-                      (long long)out, (long long)in, (long long)(bias ? bias->count : out));
+        mls_error_set(c->error,
+                      "%s: linear: x has %lld features, the weight is [%lld][%lld]"
+                      " and the bias has %lld values",
+                      c->path, (long long)x->dim[2], (long long)out, (long long)in,
+                      (long long)(bias ? bias->count : out));
         return mls_grad_empty(c);
     }
     const mls_t y = mls_tape_tensor(c, x->dim[0], x->dim[1], out);

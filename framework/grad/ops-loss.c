@@ -2,17 +2,17 @@
 
 #include <math.h>
 
-/* ---- cross-entropy: mean over scored rows of log sum e^x - x[label] ---------------- */
+/* ---- cross-entropy: mean over scored rows of log sum e^x - x[label] -------------- */
 
 typedef struct entropy {
     mls_rows       rows;
     const float   *x;
     const int32_t *label;
     float         *gx;
-    float         *log_sum;       /* of a row; kept for backward                         */
-    float         *nats;          /* of a row, in forward                                */
+    float         *log_sum;       /* of a row; kept for backward                      */
+    float         *nats;          /* of a row, in forward                             */
     int64_t        n;
-    float          weight;        /* of every scored row's gradient                      */
+    float          weight;        /* of every scored row's gradient                   */
 } entropy;
 
 typedef struct entropy_attr {
@@ -22,7 +22,7 @@ typedef struct entropy_attr {
     double         *count;
 } entropy_attr;
 
-enum { STRIP = 256 };             /* exponentials formed at a time, in L1                */
+enum { STRIP = 256 };             /* exponentials formed at a time, in L1             */
 
 MLS_INLINE float log_sum_row(const float *restrict x, int64_t n)
 {
@@ -75,9 +75,13 @@ MLS_INLINE void entropy_replace_body(int64_t i, void *arg)
     const int64_t n = p->n, end = mls_rows_end(&p->rows, i);
     for (int64_t r = mls_rows_first(&p->rows, i); r < end; r++) {
         float *x = p->gx + r * n;
-        const float l = p->log_sum[r], weight = p->label[r] < 0 ? 0.0f : p->weight;
+        const float l = p->log_sum[r], weight = p->weight;
+        if (p->label[r] < 0) {            /* e^x might be Inf: 0 times it is no 0 */
+            for (int64_t j = 0; j < n; j++) x[j] = 0.0f;
+            continue;
+        }
         for (int64_t j = 0; j < n; j++) x[j] = weight * mls_expf(x[j] - l);
-        if (p->label[r] >= 0) x[p->label[r]] -= weight;
+        x[p->label[r]] -= weight;
     }
 }
 MLS_KERNEL_BODY(entropy_replace_rows, entropy_replace_body)
@@ -95,7 +99,8 @@ static int labels_fit(const mls_call *k, const int32_t *label, int64_t rows, int
     const int64_t samples = k->in[0]->dim[1];
     for (int64_t r = 0; r < rows; r++)
         if (label[r] >= n) {
-            mls_error_set(k->ctx->error, "%s: cross_entropy: label %d at step %lld of sample"
+            mls_error_set(k->ctx->error,
+                          "%s: cross_entropy: label %d at step %lld of sample"
                           " %lld; the output has classes 0..%lld (-1: not scored)",
                           k->ctx->path, (int)label[r], (long long)(r / samples),
                           (long long)(r % samples), (long long)(n - 1));
@@ -112,8 +117,11 @@ static void entropy_forward(const mls_call *k)
     if (!labels_fit(k, a->label, rows, n)) return;
     float *nats = mls_tape_scratch(k, (size_t)rows * sizeof *nats);
     if (!nats) return;
-    entropy p = { .x = x->data, .label = a->label, .log_sum = a->log_sum->data, .nats = nats,
-                  .n = n };
+    entropy p = { .x = x->data,
+                 .label = a->label,
+                 .log_sum = a->log_sum->data,
+                 .nats = nats,
+                 .n = n };
     mls_rows_run(rows, n, entropy_forward_rows, &p);
     mls_loss_stats s = { 0 };
     for (int64_t r = 0; r < rows; r++) {
@@ -134,15 +142,20 @@ static void entropy_backward(const mls_call *k)
     const int replace = x->grad == x->data;
     if (!x->grad || (*a->count <= 0.0 && !replace)) return;
     const double count = *a->count > 0.0 ? *a->count : 1.0;
-    entropy p = { .x = x->data, .label = a->label, .gx = x->grad, .log_sum = a->log_sum->data,
-                  .n = x->dim[2], .weight = (float)(k->out[0]->grad[0] / count) };
-    mls_rows_run(mls_rows_of(x), p.n, replace ? entropy_replace_rows : entropy_backward_rows, &p);
+    entropy p = { .x = x->data,
+                 .label = a->label,
+                 .gx = x->grad,
+                 .log_sum = a->log_sum->data,
+                 .n = x->dim[2],
+                 .weight = (float)(k->out[0]->grad[0] / count) };
+    mls_rows_run(mls_rows_of(x), p.n,
+                 replace ? entropy_replace_rows : entropy_backward_rows, &p);
 }
 
 static double entropy_flops(const mls_call *k) { return 4.0 * (double)k->in[0]->count; }
 
-static const mls_op cross_entropy = { sizeof cross_entropy, "cross_entropy", entropy_forward,
-                                      entropy_backward, entropy_flops };
+static const mls_op cross_entropy = { sizeof cross_entropy, "cross_entropy",
+                                     entropy_forward, entropy_backward, entropy_flops };
 
 static double *new_count(mls_ctx *c)
 {
@@ -150,7 +163,8 @@ static double *new_count(mls_ctx *c)
     return (double *)(uintptr_t)mls_grad_attr(c, &zero, sizeof zero);
 }
 
-mls_t mls_grad_cross_entropy(mls_ctx *c, mls_t x, const int32_t *label, mls_loss_stats *stats)
+mls_t mls_grad_cross_entropy(mls_ctx *c, mls_t x, const int32_t *label,
+                             mls_loss_stats *stats)
 {
     if (stats) *stats = (mls_loss_stats){ 0 };
     if (c->error->set) return mls_grad_empty(c);
@@ -164,13 +178,13 @@ mls_t mls_grad_cross_entropy(mls_ctx *c, mls_t x, const int32_t *label, mls_loss
     return y;
 }
 
-/* ---- mean squared error ----------------------------------------------------------------- */
+/* ---- mean squared error ---------------------------------------------------------- */
 
 typedef struct squares {
     mls_rows     rows;
     const float *x, *target;
     float       *gx;
-    float       *sum, *count;     /* of a row, in forward                                */
+    float       *sum, *count;     /* of a row, in forward                             */
     int64_t      n;
     float        weight;
 } squares;
@@ -181,9 +195,13 @@ typedef struct squares_attr {
     double         *count;
 } squares_attr;
 
-/* Only NaN differs from itself.  A NaN of x is not hidden: it is x that is multiplied. */
+/* Only NaN differs from itself.  A NaN of x is not hidden: it is x that is multiplied.
+ */
 MLS_INLINE float scored(float target) { return target == target ? 1.0f : 0.0f; }
-MLS_INLINE float error(float x, float target) { return target == target ? x - target : 0.0f; }
+MLS_INLINE float error(float x, float target)
+{
+    return target == target ? x - target : 0.0f;
+}
 
 MLS_INLINE void squares_forward_body(int64_t i, void *arg)
 {
@@ -241,7 +259,8 @@ static void squares_backward(const mls_call *k)
 
 static double squares_flops(const mls_call *k) { return 3.0 * (double)k->in[0]->count; }
 
-static const mls_op mse = { sizeof mse, "mse", squares_forward, squares_backward, squares_flops };
+static const mls_op mse = { sizeof mse, "mse", squares_forward, squares_backward,
+                           squares_flops };
 
 mls_t mls_grad_mse(mls_ctx *c, mls_t x, const float *target, mls_loss_stats *stats)
 {

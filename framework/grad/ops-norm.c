@@ -6,13 +6,14 @@
  *             (Zhang and Sennrich 2019)
  * layer_norm  y = (x - m) r gain + bias, r = 1 / sqrt(mean (x - m)^2 + eps)
  *             (Ba, Kiros and Hinton 2016)
- * One kernel for both: rms_norm is layer_norm with m = 0.  r and m are kept for backward. */
+ * One kernel for both: rms_norm is layer_norm with m = 0.  r and m are kept for
+ * backward. */
 
 typedef struct norm {
     mls_rows     rows;
     const float *x, *gain, *bias, *gy;
-    float       *to;              /* y, or the gradient of x                             */
-    float       *r, *m;           /* one a row; m is NULL without centring               */
+    float       *to;              /* y, or the gradient of x                          */
+    float       *r, *m;           /* one a row; m is NULL without centring            */
     int64_t      n;
     float        eps;
 } norm;
@@ -38,7 +39,8 @@ MLS_INLINE void forward_body(int64_t i, void *arg)
         const float r = 1.0f / sqrtf(sum * over + p->eps);
         p->r[row] = r;
         if (gain && bias)
-            for (int64_t j = 0; j < n; j++) y[j] = (x[j] - mean) * r * gain[j] + bias[j];
+            for (int64_t j = 0; j < n; j++)
+                y[j] = (x[j] - mean) * r * gain[j] + bias[j];
         else if (gain)
             for (int64_t j = 0; j < n; j++) y[j] = (x[j] - mean) * r * gain[j];
         else if (bias)
@@ -50,7 +52,7 @@ MLS_INLINE void forward_body(int64_t i, void *arg)
 MLS_KERNEL_BODY(forward_rows, forward_body)
 
 /* With h = (x - m) r and d = gain dy:  dx = r (d - mean d - h mean(d h)), where mean d
- * is there only for layer_norm.                                                         */
+ * is there only for layer_norm.                                                      */
 MLS_INLINE void backward_body(int64_t i, void *arg)
 {
     const norm *p = arg;
@@ -81,7 +83,7 @@ MLS_INLINE void backward_body(int64_t i, void *arg)
 MLS_KERNEL_BODY(backward_rows, backward_body)
 
 /* gradient of the gain: sum over rows of dy (x - m) r.  The part with m is taken out of
- * the columns first, so that one pass serves both norms: h is formed in scratch.         */
+ * the columns first, so that one pass serves both norms: h is formed in scratch.     */
 typedef struct hat { mls_rows rows; const float *x, *r, *m; float *h; int64_t n; } hat;
 
 MLS_INLINE void hat_body(int64_t i, void *arg)
@@ -145,18 +147,22 @@ static void backward(const mls_call *k)
 static double flops(const mls_call *k)
 {
     const norm_attr *a = k->attr;
-    return (double)k->in[0]->count * ((a->m ? 5.0 : 3.0) + (k->in[1] != NULL) + (k->in[2] != NULL));
+    return (double)k->in[0]->count *
+           ((a->m ? 5.0 : 3.0) + (k->in[1] != NULL) + (k->in[2] != NULL));
 }
 
-static const mls_op rms_norm = { sizeof rms_norm, "rms_norm", forward, backward, flops };
-static const mls_op layer_norm = { sizeof layer_norm, "layer_norm", forward, backward, flops };
+static const mls_op rms_norm = { sizeof rms_norm, "rms_norm", forward, backward,
+                                 flops };
+static const mls_op layer_norm = { sizeof layer_norm, "layer_norm", forward, backward,
+                                  flops };
 
-static mls_t apply(mls_ctx *c, const mls_op *op, mls_t x, mls_t gain, mls_t bias, double eps,
-                   int centred)
+static mls_t apply(mls_ctx *c, const mls_op *op, mls_t x, mls_t gain, mls_t bias,
+                   double eps, int centred)
 {
     if (c->error->set) return mls_grad_empty(c);
     if ((gain && gain->count != x->dim[2]) || (bias && bias->count != x->dim[2])) {
-        mls_error_set(c->error, "%s: %s: x has %lld features, gain %lld and bias %lld values",
+        mls_error_set(c->error,
+                      "%s: %s: x has %lld features, gain %lld and bias %lld values",
                       c->path, op->name, (long long)x->dim[2],
                       (long long)(gain ? gain->count : x->dim[2]),
                       (long long)(bias ? bias->count : x->dim[2]));

@@ -1,12 +1,12 @@
 #include "grad/ops-inner.h"
 
-/* Each function is one row of a table: its value from x, and its slope from x or y.    */
+/* Each function is one row of a table: its value from x, and its slope from x or y.  */
 
 typedef struct span {
     mls_rows     rows;
     const float *x, *y, *gy;
-    float       *to;           /* y in forward, the gradient of x in backward            */
-    float        a, b;         /* of a x + b                                             */
+    float       *to;           /* y in forward, the gradient of x in backward         */
+    float        a, b;         /* of a x + b                                          */
 } span;
 
 #define UNARY(name, value, slope) \
@@ -37,7 +37,7 @@ typedef struct span {
     MLS_KERNEL_BODY(name##_backward, slope_of_##name)
 
 /* The normal distribution function to 1.5e-7 (Abramowitz and Stegun 7.1.26); *density
- * is its slope, which shares the exponential.                                           */
+ * is its slope, which shares the exponential.                                        */
 MLS_INLINE float normal(float x, float *density)
 {
     const float z = (x < 0.0f ? -x : x) * 0.70710678f;
@@ -112,10 +112,11 @@ static void backward(const mls_call *k)
       name##_forward, name##_backward }
 
 static const function functions[] = {
-    [MLS_SIGMOID] = ROW(sigmoid), [MLS_TANH] = ROW(tanh),         [MLS_SILU] = ROW(silu),
-    [MLS_GELU] = ROW(gelu),       [MLS_RELU] = ROW(relu),         [MLS_SOFTPLUS] = ROW(softplus),
-    [MLS_EXP] = ROW(exp),         [MLS_LECUN_TANH] = ROW(lecun),  [MLS_NEGATE] = ROW(negate),
-    [MLS_SQUARE] = ROW(square),
+    [MLS_SIGMOID] = ROW(sigmoid), [MLS_TANH] = ROW(tanh),
+    [MLS_SILU] = ROW(silu),       [MLS_GELU] = ROW(gelu),
+    [MLS_RELU] = ROW(relu),       [MLS_SOFTPLUS] = ROW(softplus),
+    [MLS_EXP] = ROW(exp),         [MLS_LECUN_TANH] = ROW(lecun),
+    [MLS_NEGATE] = ROW(negate),   [MLS_SQUARE] = ROW(square),
 };
 static const function scale = ROW(scale);
 
@@ -132,7 +133,8 @@ static mls_t apply(mls_ctx *c, const function *f, mls_t x, double a, double b)
 mls_t mls_grad_unary(mls_ctx *c, mls_unary f, mls_t x)
 {
     if ((unsigned)f >= sizeof functions / sizeof *functions) {
-        mls_error_set(c->error, "%s: unary: there is no function number %d", c->path, (int)f);
+        mls_error_set(c->error, "%s: unary: there is no function number %d", c->path,
+                      (int)f);
         return mls_grad_empty(c);
     }
     return apply(c, &functions[f], x, 0.0, 0.0);

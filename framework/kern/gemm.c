@@ -1,6 +1,6 @@
 /* C = alpha op(A) op(B) + beta C over OpenBLAS on one thread.  OpenBLAS's last bits
  * depend on the number of rows it is given, so panels are fixed by the shape alone and
- * only their distribution depends on the threads.                                       */
+ * only their distribution depends on the threads.                                    */
 #include "kern/kern.h"
 #include "base/parfor.h"
 
@@ -8,10 +8,13 @@
 #include <string.h>
 
 /* Rows of a panel when A is transposed: then m is the width of a weight, seldom more
- * than a few hundred, and one panel of MLS_K_PANEL rows would leave a thread idle.      */
-enum { NARROW = 64 };
+ * than a few hundred, and panels of MLS_K_PANEL rows would leave a thread idle.      */
+static int64_t panel_of(int trans_a, int64_t m)
+{
+    return !trans_a ? MLS_K_PANEL : m > 256 ? 128 : 64;
+}
 
-/* Less work than this is not worth waking a thread for: about 0.6 ms.                   */
+/* Less work than this is not worth waking a thread for: about 0.6 ms.                */
 #define WORTH_SHARING 4e7
 
 static void scale_rows(int64_t m, int64_t n, float beta, float *c, int64_t ldc)
@@ -37,10 +40,10 @@ void mls_k_gemm(int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, float
 
 typedef struct panels {
     int          trans_a, trans_b;
-    int64_t      m, n, k, lda, ldb, ldc, rows, group;   /* rows a panel, panels an item */
+    int64_t m, n, k, lda, ldb, ldc, rows, group; /* rows a panel, panels an item */
     float        alpha, beta;
     const float *a, *b;
-    const float *bias;                                  /* [n]: what C starts from, or NULL */
+    const float *bias; /* [n]: what C starts from, or NULL */
     float       *c;
 } panels;
 
@@ -61,22 +64,23 @@ static void run_group(int64_t item, void *arg)
 static void run(panels *p, int exact, int64_t rows)
 {
     if (p->m <= 0 || p->n <= 0) return;
-    p->rows = p->trans_a ? NARROW : MLS_K_PANEL;
+    p->rows = panel_of(p->trans_a, p->m);
     p->group = 1;
     if (exact && rows > 0) {
         p->rows = rows;
         p->group = rows < MLS_K_PANEL ? MLS_K_PANEL / rows : 1;
     }
-    const int64_t per_item = p->rows * p->group, items = (p->m + per_item - 1) / per_item;
+    const int64_t per_item = p->rows * p->group,
+                  items = (p->m + per_item - 1) / per_item;
     if (2.0 * (double)p->m * (double)p->n * (double)p->k < WORTH_SHARING)
         for (int64_t i = 0; i < items; i++) run_group(i, p);
     else
         mls_parfor(items, run_group, p);
 }
 
-void mls_k_gemm_rows(int exact, int64_t rows, int trans_a, int trans_b, int64_t m, int64_t n,
-                     int64_t k, float alpha, const float *a, int64_t lda, const float *b,
-                     int64_t ldb, float beta, float *c, int64_t ldc)
+void mls_k_gemm_rows(int exact, int64_t rows, int trans_a, int trans_b, int64_t m,
+                     int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
+                     const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
     panels p = { .trans_a = trans_a, .trans_b = trans_b, .m = m, .n = n, .k = k,
                  .lda = lda, .ldb = ldb, .ldc = ldc, .alpha = alpha, .beta = beta,
@@ -84,11 +88,11 @@ void mls_k_gemm_rows(int exact, int64_t rows, int trans_a, int trans_b, int64_t 
     run(&p, exact, rows);
 }
 
-void mls_k_linear(int exact, int64_t rows, int64_t m, int64_t n, int64_t k, const float *x,
-                  const float *w, const float *bias, float *y)
+void mls_k_linear(int exact, int64_t rows, int64_t m, int64_t n, int64_t k,
+                  const float *x, const float *w, const float *bias, float *y)
 {
     panels p = { .trans_b = 1, .m = m, .n = n, .k = k, .lda = k, .ldb = k, .ldc = n,
-                 .alpha = 1.0f, .beta = bias ? 1.0f : 0.0f, .a = x, .b = w, .bias = bias,
-                 .c = y };
+                 .alpha = 1.0f, .beta = bias ? 1.0f : 0.0f, .a = x, .b = w,
+                 .bias = bias, .c = y };
     run(&p, exact, rows);
 }

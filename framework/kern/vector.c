@@ -1,5 +1,5 @@
 /* Reductions and the optimiser's step over long arrays.  Sums run in blocks of fixed
- * size whose partial results are added in order: no thread count changes a bit.        */
+ * size whose partial results are added in order: no thread count changes a bit.      */
 #include "kern/kern.h"
 #include "base/parfor.h"
 
@@ -46,7 +46,7 @@ double mls_k_sum_squares(const float *x, int64_t n)
     return sum;
 }
 
-/* ---- first NaN or Inf ------------------------------------------------------------- */
+/* ---- first NaN or Inf ------------------------------------------------------------ */
 
 typedef struct check { const float *x; int64_t n; uint32_t bad; } check;
 
@@ -73,9 +73,9 @@ int64_t mls_k_first_bad(const float *x, int64_t n)
     return -1;
 }
 
-/* ---- AdamW (Loshchilov and Hutter 2019) -------------------------------------------- */
+/* ---- AdamW (Loshchilov and Hutter 2019) ------------------------------------------ */
 /* m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2,
- * w = w (1 - lr decay) - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)             */
+ * w = w (1 - lr decay) - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)          */
 
 typedef struct adam {
     float       *w, *m, *v;
@@ -88,9 +88,11 @@ MLS_INLINE void adam_body(int64_t item, void *arg)
 {
     const adam *p = arg;
     const int64_t from = item * BLOCK, n = p->n - from < BLOCK ? p->n - from : BLOCK;
-    float *restrict w = p->w + from, *restrict m = p->m + from, *restrict v = p->v + from;
+    float *restrict w = p->w + from, *restrict m = p->m + from,
+                    *restrict v = p->v + from;
     const float *restrict g = p->g + from;
-    const float b1 = p->beta1, b2 = p->beta2, step = p->step, root = p->root, eps = p->eps;
+    const float b1 = p->beta1, b2 = p->beta2, step = p->step, root = p->root,
+                eps = p->eps;
     const float shrink = p->shrink;
     for (int64_t i = 0; i < n; i++) {
         m[i] = b1 * m[i] + (1.0f - b1) * g[i];
@@ -100,7 +102,8 @@ MLS_INLINE void adam_body(int64_t item, void *arg)
 }
 MLS_KERNEL_BODY(adam_step, adam_body)
 
-void mls_k_adamw(float *w, const float *g, float *m, float *v, int64_t n, const mls_adamw *p)
+void mls_k_adamw(float *w, const float *g, float *m, float *v, int64_t n,
+                 const mls_adamw *p)
 {
     adam a = { w, m, v, g, n, p->beta1, p->beta2,
                (float)(p->lr / (1.0 - pow(p->beta1, (double)p->t))),

@@ -143,9 +143,12 @@ static void works_after_fork(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_thread_is_a_plain_loop), cmocka_unit_test(others_take_part),
-        cmocka_unit_test(many_loops),                 cmocka_unit_test(nested_loops_run_inline),
-        cmocka_unit_test(two_callers),                cmocka_unit_test(works_after_fork),
+        cmocka_unit_test(one_thread_is_a_plain_loop),
+        cmocka_unit_test(others_take_part),
+        cmocka_unit_test(many_loops),
+        cmocka_unit_test(nested_loops_run_inline),
+        cmocka_unit_test(two_callers),
+        cmocka_unit_test(works_after_fork),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

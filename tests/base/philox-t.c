@@ -12,12 +12,15 @@
 static void known_answers(void **state)
 {
     (void)state;
-    static const struct { uint32_t key[2], counter[4], out[4]; } row[] = {
-        { { 0, 0 }, { 0, 0, 0, 0 }, { 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8 } },
-        { { ~0u, ~0u }, { ~0u, ~0u, ~0u, ~0u },
-          { 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd } },
-        { { 0xa4093822, 0x299f31d0 }, { 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344 },
-          { 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1 } },
+    static const struct { uint32_t key[2], counter[4], out[4];
+    } row[] = {
+        {{0, 0}, {0, 0, 0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+        {{~0u, ~0u},
+         {~0u, ~0u, ~0u, ~0u},
+         {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+        {{0xa4093822, 0x299f31d0},
+         {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+         {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
     };
     uint32_t out[4];
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
@@ -71,7 +74,7 @@ static void distributions(void **state)
     moments(x, &mean, &variance);
     assert_true(fabs(mean) < 0.04 && fabs(variance - 4.0) < 0.12);
     int far = 0;
-    for (int i = 0; i < N; i++) far += fabsf(x[i]) > 4.0f;       /* 4.55 % beyond 2 sd */
+    for (int i = 0; i < N; i++) far += fabsf(x[i]) > 4.0f; /* 4.55 % beyond 2 sd */
     assert_true(far > 0.042 * N && far < 0.049 * N);
     /* values are addressed: a shorter draw is a prefix */
     mls_philox_normal(5, y, 1001, 2.0);

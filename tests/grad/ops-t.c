@@ -1,5 +1,5 @@
 /* Every common operation: its gradients against four-point differences in each kernel
- * family, and the same bits for any number of threads.                                  */
+ * family, and the same bits for any number of threads.                               */
 #include "rig.h"
 
 #include "base/parfor.h"
@@ -12,8 +12,8 @@ typedef struct shape { int64_t d[3]; } shape;
 typedef struct operation {
     const char *name;
     mls_t (*build)(mls_ctx *c, const mls_t *in);
-    shape in[INPUTS];              /* zero: unused                                       */
-    double shift;                  /* added to every input, to stay away from kinks      */
+    shape in[INPUTS];              /* zero: unused                                    */
+    double shift;                  /* added to every input, to stay away from kinks   */
 } operation;
 
 #define BUILD(name, expression) \
@@ -128,7 +128,7 @@ typedef struct run {
     const operation *o;
     int64_t n[INPUTS], n_out;
     float  *x[INPUTS], *grad[INPUTS];
-    float  *out, *weight;          /* the loss is the sum of out * weight                */
+    float  *out, *weight;          /* the loss is the sum of out * weight             */
 } run;
 
 /* Forward, and backward when `grads`; the loss. */
@@ -143,7 +143,8 @@ static double compute(run *r, int grads)
     for (int i = 0; i < INPUTS && r->n[i]; i++) {
         const int64_t *d = r->o->in[i].d;
         if (grads) memset(r->grad[i], 0, (size_t)r->n[i] * sizeof(float));
-        in[i] = mls_tape_wrap(&g.c, r->x[i], grads ? r->grad[i] : NULL, 0, d[0], d[1], d[2]);
+        in[i] = mls_tape_wrap(&g.c, r->x[i], grads ? r->grad[i] : NULL, 0, d[0], d[1],
+                              d[2]);
     }
     const mls_t y = r->o->build(&g.c, in);
     if (g.error.set) fail_msg("%s: %s", r->o->name, g.error.text);
@@ -153,7 +154,8 @@ static double compute(run *r, int grads)
         r->out = rig_zeros(y->count);
     }
     double loss = 0.0;
-    for (int64_t i = 0; i < y->count; i++) loss += (double)y->data[i] * (double)r->weight[i];
+    for (int64_t i = 0; i < y->count; i++)
+        loss += (double)y->data[i] * (double)r->weight[i];
     memcpy(r->out, y->data, (size_t)y->count * sizeof(float));
     if (grads) {
         memcpy(mls_tape_grad(&g.c, y), r->weight, (size_t)y->count * sizeof(float));
@@ -173,7 +175,8 @@ static void start(run *r, const operation *o)
         if (!r->n[i]) continue;
         r->x[i] = rig_noise(r->n[i], 11 + (uint64_t)i);
         r->grad[i] = rig_zeros(r->n[i]);
-        for (int64_t j = 0; j < r->n[i]; j++) r->x[i][j] = 2.0f * r->x[i][j] + (float)o->shift;
+        for (int64_t j = 0; j < r->n[i]; j++)
+            r->x[i][j] = 2.0f * r->x[i][j] + (float)o->shift;
     }
 }
 
@@ -195,10 +198,12 @@ static void gradients(void **state)
             compute(&r, 1);
             for (int j = 0; j < INPUTS && r.n[j]; j++) {
                 /* loss_of writes no gradient, so r.grad stays what backward made it */
-                rig_check(loss_of, &r, r.x[j], r.grad[j], r.n[j], 1, 5e-4, small[i].name);
+                rig_check(loss_of, &r, r.x[j], r.grad[j], r.n[j], 1, 5e-4,
+                          small[i].name);
                 double size = 0.0;
                 for (int64_t k = 0; k < r.n[j]; k++) size += fabs((double)r.grad[j][k]);
-                if (!(size > 1e-3)) fail_msg("%s: input %d has no gradient", small[i].name, j);
+                if (!(size > 1e-3))
+                    fail_msg("%s: input %d has no gradient", small[i].name, j);
             }
             stop(&r);
         }
@@ -218,7 +223,8 @@ static void threads_change_no_bit(void **state)
         mls_parfor_threads(1);
         int same = !memcmp(r[0].out, r[1].out, (size_t)r[0].n_out * sizeof(float));
         for (int j = 0; j < INPUTS && r[0].n[j]; j++)
-            same &= !memcmp(r[0].grad[j], r[1].grad[j], (size_t)r[0].n[j] * sizeof(float));
+            same &=
+                !memcmp(r[0].grad[j], r[1].grad[j], (size_t)r[0].n[j] * sizeof(float));
         if (!same) fail_msg("%s: other bits with more threads", big[i].name);
         stop(&r[0]), stop(&r[1]);
     }

@@ -77,7 +77,7 @@ static inline float *rig_zeros(int64_t n)
 
 /* Fails where a gradient differs from four-point differences of `loss` over every
  * `stride`-th value of x; errors are relative to the largest gradient seen.            */
-static void rig_check(double (*loss)(void *arg), void *arg, float *x, const float *grad,
+static inline void rig_check(double (*loss)(void *arg), void *arg, float *x, const float *grad,
                       int64_t n, int64_t stride, double tolerance, const char *name)
 {
     const float h = 0.0078125f;

@@ -1,5 +1,5 @@
 /* Products against a naive loop in double; the same bits for any number of threads;
- * exact mode's rows the same bits for any number of steps.                              */
+ * exact mode's rows the same bits for any number of steps.                           */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,19 +45,20 @@ static void agrees_with_naive(void **state)
             float *a = noise((ta ? k : m) * lda, 1), *b = noise((tb ? n : k) * ldb, 2);
             float *c = noise(m * ldc, 3), *old = noise(m * ldc, 3);
             const float alpha = 0.5f, beta = mode % 3 ? 2.0f : 0.0f;
-            if (beta == 0.0f) c[0] = NAN;                 /* beta 0 reads nothing of C */
+            if (beta == 0.0f) c[0] = NAN; /* beta 0 reads nothing of C */
             if (rows)
-                mls_k_gemm_rows(rows == 2, 5, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c,
-                                ldc);
+                mls_k_gemm_rows(rows == 2, 5, ta, tb, m, n, k, alpha, a, lda, b, ldb,
+                                beta, c, ldc);
             else
                 mls_k_gemm(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
             for (int64_t i = 0; i < m; i++) {
                 for (int64_t j = 0; j < n; j++) {
-                    const double ref = (double)alpha * naive(ta, tb, i, j, k, a, lda, b, ldb)
-                                       + (double)beta * (double)old[i * ldc + j];
+                    const double ref =
+                        (double)alpha * naive(ta, tb, i, j, k, a, lda, b, ldb) +
+                        (double)beta * (double)old[i * ldc + j];
                     if (!(fabs((double)c[i * ldc + j] - ref) < 2e-7 * (double)(k + 8)))
-                        fail_msg("m %d n %d k %d mode %d at %d %d: %g, expected %g", (int)m,
-                                 (int)n, (int)k, mode, (int)i, (int)j,
+                        fail_msg("m %d n %d k %d mode %d at %d %d: %g, expected %g",
+                                 (int)m, (int)n, (int)k, mode, (int)i, (int)j,
                                  (double)c[i * ldc + j], ref);
                 }
                 assert_true(c[i * ldc + n] == old[i * ldc + n]);
@@ -82,7 +83,8 @@ static void linear_adds_the_bias(void **state)
 {
     (void)state;
     enum { M = 600, K = 20, O = 9 };
-    float *x = noise(M * K, 1), *w = noise(O * K, 2), *bias = noise(O, 3), *y = noise(M * O, 4);
+    float *x = noise(M * K, 1), *w = noise(O * K, 2), *bias = noise(O, 3),
+          *y = noise(M * O, 4);
     for (int exact = 0; exact < 2; exact++)
         for (int with = 0; with < 2; with++) {
             y[5] = NAN;
@@ -113,8 +115,8 @@ static void threads_change_no_bit(void **state)
             for (int t = 0; t < 2; t++) {
                 c[t] = noise(m * n, 3);
                 mls_parfor_threads(t ? 3 : 1);
-                mls_k_gemm_rows(exact, 8, row[s].ta, row[s].tb, m, n, k, 1.0f, a, lda, b, ldb,
-                                1.0f, c[t], n);
+                mls_k_gemm_rows(exact, 8, row[s].ta, row[s].tb, m, n, k, 1.0f, a, lda,
+                                b, ldb, 1.0f, c[t], n);
             }
             assert_memory_equal(c[0], c[1], (size_t)(m * n) * sizeof(float));
             free(c[0]), free(c[1]);
@@ -124,7 +126,8 @@ static void threads_change_no_bit(void **state)
     mls_parfor_threads(1);
 }
 
-/* All steps at once, and in chunks of 1, 3 and 50 steps: the same bits in exact mode. */
+/* All steps at once, and in chunks of 1, 3 and 50 steps: the same bits in exact mode.
+ */
 static void exact_rows_do_not_depend_on_steps(void **state)
 {
     (void)state;
@@ -163,8 +166,10 @@ int main(void)
 {
     mls_k_init();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(agrees_with_naive),     cmocka_unit_test(empty_sizes),
-        cmocka_unit_test(linear_adds_the_bias),  cmocka_unit_test(threads_change_no_bit),
+        cmocka_unit_test(agrees_with_naive),
+        cmocka_unit_test(empty_sizes),
+        cmocka_unit_test(linear_adds_the_bias),
+        cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(exact_rows_do_not_depend_on_steps),
         cmocka_unit_test(names_the_library),
     };

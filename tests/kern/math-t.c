@@ -1,5 +1,5 @@
 /* The functions of mls/kernel.h against libm in double, over dense ranges and for every
- * kernel family that this CPU runs.  The bounds are those that the header states.       */
+ * kernel family that this CPU runs.  The bounds are those that the header states.    */
 #include <mls/kernel.h>
 
 #include "kern/kern.h"
@@ -34,13 +34,17 @@ FUNCTION(log)
 FUNCTION(softplus)
 
 static double ref_sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
-static double ref_softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
+static double ref_softplus(double x)
+{
+    return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+}
 static double ref_log(double x) { return log(x); }
 
 /* A host of our own, so that the family can be chosen. */
 static mls_host host;
 
-/* Largest |y - ref| / max(|ref|, floor), evenly over [lo, hi], over the three families. */
+/* Largest |y - ref| / max(|ref|, floor), evenly over [lo, hi], over the three families.
+ */
 static double worst(void (*kernel)(int64_t, void *), double (*ref)(double), double lo,
                     double hi, double floor)
 {
@@ -56,7 +60,8 @@ static double worst(void (*kernel)(int64_t, void *), double (*ref)(double), doub
                 x[j] = (float)(lo + (hi - lo) * (b * N + j) / ((double)BLOCKS * N - 1));
             kernel(0, &p);
             for (int j = 0; j < N; j++) {
-                const double r = ref((double)x[j]), size = fabs(r) > floor ? fabs(r) : floor;
+                const double r = ref((double)x[j]),
+                             size = fabs(r) > floor ? fabs(r) : floor;
                 const double e = fabs((double)y[j] - r) / size;
                 if (!(e <= most)) most = e;
             }
@@ -128,7 +133,8 @@ static void edges(void **state)
     for (host.isa = 0; host.isa <= best; host.isa++) {
         float hostile;
         memset(&hostile, 0xff, sizeof hostile);
-        void (*const all[])(int64_t, void *) = { k_exp2, k_exp, k_sigmoid, k_tanh, k_softplus };
+        void (*const all[])(int64_t, void *) = { k_exp2, k_exp, k_sigmoid, k_tanh,
+                                                k_softplus };
         for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
             assert_true(isnan(at(all[i], NAN)));
             assert_true(isnan(at(all[i], hostile)));
@@ -143,7 +149,8 @@ static void edges(void **state)
         assert_true(fabsf(at(k_tanh, 1e30f)) <= 1.0f && at(k_tanh, 30.0f) > 0.999999f);
         assert_true(at(k_tanh, -3.0f) == -at(k_tanh, 3.0f));
         assert_true(at(k_log, 1.0f) == 0.0f);
-        assert_true(at(k_softplus, 500.0f) == 500.0f && at(k_softplus, -500.0f) == 0.0f);
+        assert_true(at(k_softplus, 500.0f) == 500.0f &&
+                    at(k_softplus, -500.0f) == 0.0f);
     }
     mls = before;
 }
