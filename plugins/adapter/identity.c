@@ -24,11 +24,19 @@ static const mls_port ports[] = {
     { "membrane", MLS_IN | MLS_MAYBE, "T B n", "not used" },
     { "mask", MLS_IN | MLS_MAYBE, "T B 1", "not used: there is no state" },
     { "out", MLS_OUT, "T B n", "the spikes" },
-    MLS_PORT_END };
+    MLS_PORT_END
+};
 
-static const mls_component identity = {
-    sizeof identity, "adapter", "identity", MLS_CAUSAL | MLS_STREAMS,
-    "Spikes as values, unchanged.",
-    ports, NULL, 0, setup, forward, NULL };
+static const mls_component identity = { sizeof identity,
+                                        "adapter",
+                                        "identity",
+                                        MLS_CAUSAL | MLS_STREAMS,
+                                        "Spikes as values, unchanged.",
+                                        ports,
+                                        NULL,
+                                        0,
+                                        setup,
+                                        forward,
+                                        NULL };
 
 MLS_PLUGIN("adapter-identity", "1.0", "Apache-2.0", &identity);

@@ -11,25 +11,29 @@
 #include <mls/kernel.h>
 
 typedef struct rate {
-    int64_t    units, window;
-    int        count_padding;
-    mls_t      w, b;
-    mls_state *past;    /* the last window - 1 inputs, oldest first; how many there were */
+    int64_t units, window;
+    int count_padding;
+    mls_t w, b;
+    mls_state *past; /* the last window - 1 inputs, oldest first; how many there were */
 } rate;
 
 typedef struct plan {
     const mls_call *k;
-    int64_t T, B, N, W;     /* W - 1 rows of past                                       */
-    int     padding;
+    int64_t T, B, N, W; /* W - 1 rows of past                                       */
+    int padding;
     const float *mask;
-    float **row, **grad;    /* [B][W - 1 + T]: each sample's real inputs in order       */
+    float **row, **grad; /* [B][W - 1 + T]: each sample's real inputs in order       */
 } plan;
 
 static int make_plan(plan *p, const mls_call *k, int backward)
 {
     const rate *r = k->attr;
     mls_t x = k->in[0];
-    *p = (plan){ .k = k, .T = x->dim[0], .B = x->dim[1], .N = x->dim[2], .W = r->window,
+    *p = (plan){ .k = k,
+                 .T = x->dim[0],
+                 .B = x->dim[1],
+                 .N = x->dim[2],
+                 .W = r->window,
                  .padding = r->count_padding,
                  .mask = k->in[2] ? k->in[2]->data : NULL };
     const size_t n = (size_t)(p->B * (p->W - 1 + p->T));
@@ -79,7 +83,7 @@ MLS_INLINE void forward_sample(int64_t b, void *arg)
         if (p->mask && p->mask[t * p->B + b] == 0.0f) continue;
         fill = fill < (float)p->W ? fill + 1.0f : fill;
         const float a = share(p, fill);
-        for (int64_t i = at - old; i <= at; i++) {      /* oldest first, always */
+        for (int64_t i = at - old; i <= at; i++) { /* oldest first, always */
             const float *x = row[i];
             for (int64_t j = 0; j < N; j++) yt[j] += x[j];
         }
@@ -87,7 +91,8 @@ MLS_INLINE void forward_sample(int64_t b, void *arg)
         at++;
     }
     for (int64_t i = 0; i < old; i++)
-        memcpy(next->data + b * width + i * N, row[n - old + i], (size_t)N * sizeof(float));
+        memcpy(next->data + b * width + i * N, row[n - old + i],
+               (size_t)N * sizeof(float));
     next->data[b * width + old * N] = fill;
 }
 
@@ -140,16 +145,17 @@ static double window_flops(const mls_call *k)
     return (double)k->in[0]->count * (double)((const rate *)k->attr)->window;
 }
 
-static const mls_op window = { sizeof window, "rate.window", window_forward, window_backward,
-                               window_flops };
+static const mls_op window = { sizeof window, "rate.window", window_forward,
+                               window_backward, window_flops };
 
 static void setup(mls_ctx *c, void *self)
 {
     rate *r = self;
     const int64_t in = mls->width(c, "spikes"), n = mls->width(c, "out");
     r->w = mls->weight(c, "weight", n, in, MLS_LINEAR);
-    r->b = mls->weight(c, "bias", 1, n, mls_init_of(MLS_UNIFORM, in ? 1.0 / sqrt((double)in) : 0.0,
-                                                    MLS_NO_DECAY));
+    r->b = mls->weight(
+        c, "bias", 1, n,
+        mls_init_of(MLS_UNIFORM, in ? 1.0 / sqrt((double)in) : 0.0, MLS_NO_DECAY));
     r->past = mls->state(c, "past", (r->window - 1) * in + 1, 0.0, NULL,
                          "the last window - 1 inputs, oldest first, then their number");
 }
@@ -166,23 +172,33 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     out[0] = mls->linear(c, y, r->w, r->b);
 }
 
-static const mls_port ports[] = {
-    { "spikes", MLS_IN, "T B in", "spike trains" },
-    { "membrane", MLS_IN | MLS_MAYBE, "T B in", "not used" },
-    { "mask", MLS_IN | MLS_MAYBE, "T B 1", "real steps" },
-    { "out", MLS_OUT, "T B units", "projected rates" },
-    MLS_PORT_END };
+static const mls_port ports[] = { { "spikes", MLS_IN, "T B in", "spike trains" },
+                                  { "membrane", MLS_IN | MLS_MAYBE, "T B in",
+                                    "not used" },
+                                  { "mask", MLS_IN | MLS_MAYBE, "T B 1", "real steps" },
+                                  { "out", MLS_OUT, "T B units", "projected rates" },
+                                  MLS_PORT_END };
 
 static const mls_option options[] = {
     MLS_OPT(rate, units, MLS_INT, 0, 0, 65536, NULL, "outputs; 0: the network's width"),
     MLS_OPT(rate, window, MLS_INT, 10, 1, 4096, "steps", "length of the window"),
     MLS_OPT(rate, count_padding, MLS_BOOL, 1, 0, 0, NULL,
             "divide by the window even before it is full"),
-    MLS_OPT_END };
+    MLS_OPT_END
+};
 
 static const mls_component adapter = {
-    sizeof adapter, "adapter", "rate", MLS_CAUSAL | MLS_STREAMS,
+    sizeof adapter,
+    "adapter",
+    "rate",
+    MLS_CAUSAL | MLS_STREAMS,
     "Spikes to values: mean over the last steps, then a linear map.",
-    ports, options, sizeof(rate), setup, forward, NULL };
+    ports,
+    options,
+    sizeof(rate),
+    setup,
+    forward,
+    NULL
+};
 
 MLS_PLUGIN("rate", "1.0", "Apache-2.0", &adapter);

@@ -12,17 +12,19 @@
 #include <mls/kernel.h>
 
 typedef struct temporal {
-    int64_t    units, max_taps;
-    double     tau;
-    int        normalize;
-    float      lambda, gain;
-    mls_t      w, b;
+    int64_t units, max_taps;
+    double tau;
+    int normalize;
+    float lambda, gain;
+    mls_t w, b;
     mls_state *trace, *past;
 } temporal;
 
 /* in: s, state [1][B][N], mask; out: g a [T][B][N], the state after.  parfor's bodies
- * take a mutable pointer, the call is constant: hence the box.                         */
-typedef struct box { const mls_call *k; } box;
+ * take a mutable pointer, the call is constant: hence the box. */
+typedef struct box {
+    const mls_call *k;
+} box;
 
 MLS_INLINE int real_step(const mls_call *k, int64_t t, int64_t b)
 {
@@ -59,7 +61,7 @@ MLS_INLINE void backward_sample(int64_t b, void *arg)
     mls_t x = k->in[0], a0 = k->in[1], y = k->out[0];
     const int64_t T = x->dim[0], B = x->dim[1], N = x->dim[2];
     const float lambda = p->lambda, gain = p->gain;
-    float *da = k->out[1]->grad + b * N;            /* ours to overwrite */
+    float *da = k->out[1]->grad + b * N; /* ours to overwrite */
     for (int64_t t = T - 1; t >= 0; t--) {
         if (!real_step(k, t, b)) continue;
         const int64_t at = (t * B + b) * N;
@@ -90,8 +92,8 @@ static void trace_backward(const mls_call *k)
 
 static double trace_flops(const mls_call *k) { return 3.0 * (double)k->in[0]->count; }
 
-static const mls_op trace = { sizeof trace, "temporal.trace", trace_forward, trace_backward,
-                              trace_flops };
+static const mls_op trace = { sizeof trace, "temporal.trace", trace_forward,
+                              trace_backward, trace_flops };
 
 /* The cut-off kernel as a convolution's constant weight [N][taps], newest last. */
 static void kernel_forward(const mls_call *k)
@@ -105,7 +107,8 @@ static void kernel_forward(const mls_call *k)
     }
 }
 
-static const mls_op kernel = { sizeof kernel, "temporal.kernel", kernel_forward, NULL, NULL };
+static const mls_op kernel = { sizeof kernel, "temporal.kernel", kernel_forward, NULL,
+                               NULL };
 
 static void setup(mls_ctx *c, void *self)
 {
@@ -115,8 +118,9 @@ static void setup(mls_ctx *c, void *self)
     p->lambda = p->max_taps == 1 ? 0.0f : (float)exp(-1.0 / p->tau);
     p->gain = p->normalize ? (float)-expm1(-1.0 / p->tau) : 1.0f;
     p->w = mls->weight(c, "weight", n, in, MLS_LINEAR);
-    p->b = mls->weight(c, "bias", 1, n, mls_init_of(MLS_UNIFORM, in ? 1.0 / sqrt((double)in) : 0.0,
-                                                    MLS_NO_DECAY));
+    p->b = mls->weight(
+        c, "bias", 1, n,
+        mls_init_of(MLS_UNIFORM, in ? 1.0 / sqrt((double)in) : 0.0, MLS_NO_DECAY));
     if (p->max_taps > 1)
         p->past = mls->state(c, "past", (p->max_taps - 1) * in, 0.0, NULL,
                              "the last max_taps - 1 inputs, oldest first");
@@ -132,7 +136,8 @@ static mls_t filtered(mls_ctx *c, temporal *p, mls_t x, mls_t mask)
         mls->apply(c, &kernel, p, NULL, 0, &w, 1);
         return mls->conv(c, x, w, NULL, p->past, mask);
     }
-    mls_t a0 = mls->load(c, p->trace), y = mls->tensor(c, T, B, N), a = mls->tensor(c, 1, B, N);
+    mls_t a0 = mls->load(c, p->trace), y = mls->tensor(c, T, B, N),
+          a = mls->tensor(c, 1, B, N);
     MLS_APPLY(c, &trace, p, ((mls_t[]){ x, a0, mask }), ((mls_t[]){ y, a }));
     mls->store(c, p->trace, a);
     return y;
@@ -146,25 +151,37 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     out[0] = mls->linear(c, y, p->w, p->b);
 }
 
-static const mls_port ports[] = {
-    { "spikes", MLS_IN, "T B in", "spike trains" },
-    { "membrane", MLS_IN | MLS_MAYBE, "T B in", "not used" },
-    { "mask", MLS_IN | MLS_MAYBE, "T B 1", "real steps" },
-    { "out", MLS_OUT, "T B units", "projected traces" },
-    MLS_PORT_END };
+static const mls_port ports[] = { { "spikes", MLS_IN, "T B in", "spike trains" },
+                                  { "membrane", MLS_IN | MLS_MAYBE, "T B in",
+                                    "not used" },
+                                  { "mask", MLS_IN | MLS_MAYBE, "T B 1", "real steps" },
+                                  { "out", MLS_OUT, "T B units", "projected traces" },
+                                  MLS_PORT_END };
 
 static const mls_option options[] = {
-    MLS_OPT(temporal, units, MLS_INT, 0, 0, 65536, NULL, "outputs; 0: the network's width"),
-    MLS_OPT(temporal, tau, MLS_REAL, 20.0, 1e-2, 1e6, "steps", "time constant of the trace"),
+    MLS_OPT(temporal, units, MLS_INT, 0, 0, 65536, NULL,
+            "outputs; 0: the network's width"),
+    MLS_OPT(temporal, tau, MLS_REAL, 20.0, 1e-2, 1e6, "steps",
+            "time constant of the trace"),
     MLS_OPT(temporal, normalize, MLS_BOOL, 1, 0, 0, NULL,
             "scale by 1 - lambda, so that a constant 1 tends to 1"),
     MLS_OPT(temporal, max_taps, MLS_INT, 0, 0, 4096, "steps",
             "cut the kernel off after so many steps; 0: infinite, recursive"),
-    MLS_OPT_END };
+    MLS_OPT_END
+};
 
 static const mls_component adapter = {
-    sizeof adapter, "adapter", "temporal", MLS_CAUSAL | MLS_STREAMS,
+    sizeof adapter,
+    "adapter",
+    "temporal",
+    MLS_CAUSAL | MLS_STREAMS,
     "Spikes to values: exponential trace, then a linear map.",
-    ports, options, sizeof(temporal), setup, forward, NULL };
+    ports,
+    options,
+    sizeof(temporal),
+    setup,
+    forward,
+    NULL
+};
 
 MLS_PLUGIN("temporal", "1.0", "Apache-2.0", &adapter);

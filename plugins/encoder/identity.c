@@ -24,11 +24,19 @@ static const mls_port ports[] = {
     { "mask", MLS_IN | MLS_MAYBE, "T B 1", "not used: there is no state" },
     { "spikes", MLS_OUT, "T B n", "the values, as they came; not binary" },
     { "membrane", MLS_OUT, "T B n", "the values too" },
-    MLS_PORT_END };
+    MLS_PORT_END
+};
 
-static const mls_component identity = {
-    sizeof identity, "encoder", "identity", MLS_CAUSAL | MLS_STREAMS,
-    "No encoding: values pass through unchanged.",
-    ports, NULL, 0, setup, forward, NULL };
+static const mls_component identity = { sizeof identity,
+                                        "encoder",
+                                        "identity",
+                                        MLS_CAUSAL | MLS_STREAMS,
+                                        "No encoding: values pass through unchanged.",
+                                        ports,
+                                        NULL,
+                                        0,
+                                        setup,
+                                        forward,
+                                        NULL };
 
 MLS_PLUGIN("encoder-identity", "1.0", "Apache-2.0", &identity);

@@ -27,11 +27,11 @@ enum { MEAN, LAST, SUM };
 enum { FIXED, SCALAR, PER_UNIT };
 
 typedef struct lif {
-    int64_t    units, steps;
-    double     beta, threshold, slope;
-    int        project, reset, reset_delay, detach_reset, fire_on_equal, surrogate;
-    int        readout, learn_beta, learn_threshold;
-    mls_t      w, b, beta_w, threshold_w;
+    int64_t units, steps;
+    double beta, threshold, slope;
+    int project, reset, reset_delay, detach_reset, fire_on_equal, surrogate;
+    int readout, learn_beta, learn_threshold;
+    mls_t w, b, beta_w, threshold_w;
     mls_state *v;
 } lif;
 
@@ -41,15 +41,22 @@ typedef struct plan {
     const lif *p;
     int64_t T, B, N, M;
     const float *mask;
-    float *u, *w;       /* [T M][B][N]: membrane before and after a same-step reset     */
-    float *beta, *theta, *fire, *cut;       /* [N]; cut: what a subtracting reset takes */
-    float *carry;       /* [B][N]: gradient of the carried membrane                     */
-    float *dbeta, *dtheta, *dcut;           /* [B][N] or NULL                           */
-    float slope, z, f, q;                   /* R scales the old membrane by 1 - z, the
-                                               current by 1 - f; D takes q of U         */
+    float *u, *w; /* [T M][B][N]: membrane before and after a same-step reset     */
+    float *beta, *theta, *fire, *cut; /* [N]; cut: what a subtracting reset takes */
+    float *carry; /* [B][N]: gradient of the carried membrane                     */
+    float *dbeta, *dtheta, *dcut; /* [B][N] or NULL                           */
+    /* R scales the old membrane by 1 - z, the current by 1 - f; D takes q of U */
+    float slope, z, f, q;
 } plan;
 
 #define PI_F 3.14159265358979324f
+
+/* The rows of a step never overlap; gcc loses `restrict` when it inlines. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define NO_OVERLAP _Pragma("GCC ivdep")
+#else
+#define NO_OVERLAP
+#endif
 
 MLS_INLINE float slope_at(int surrogate, float k, float x)
 {
@@ -83,9 +90,19 @@ static int make_plan(plan *g, const mls_call *k)
     float *c = mls->scratch(k, (size_t)(4 * N) * sizeof *c);
     if (!c) return 0;
     static const double standard[] = { 25.0, 2.0, 25.0 };
-    *g = (plan){ .k = k, .p = p, .T = x->dim[0], .B = x->dim[1], .N = N, .M = M,
-                 .mask = k->in[2] ? k->in[2]->data : NULL, .u = u->data, .w = w->data,
-                 .beta = c, .theta = c + N, .fire = c + 2 * N, .cut = c + 3 * N,
+    *g = (plan){ .k = k,
+                 .p = p,
+                 .T = x->dim[0],
+                 .B = x->dim[1],
+                 .N = N,
+                 .M = M,
+                 .mask = k->in[2] ? k->in[2]->data : NULL,
+                 .u = u->data,
+                 .w = w->data,
+                 .beta = c,
+                 .theta = c + N,
+                 .fire = c + 2 * N,
+                 .cut = c + 3 * N,
                  .slope = (float)(p->slope > 0.0 ? p->slope : standard[p->surrogate]),
                  .z = p->reset == ZERO || p->reset == ZERO_FULL,
                  .f = p->reset == ZERO_FULL,
@@ -96,43 +113,58 @@ static int make_plan(plan *g, const mls_call *k)
         g->beta[n] = b < 0.0f ? 0.0f : b > 1.0f ? 1.0f : b;
         g->theta[n] = th;
         g->fire[n] = p->fire_on_equal ? nextafterf(th, -INFINITY) : th;
-        g->cut[n] = p->reset == SUBTRACT ? th : p->reset == SUBTRACT_BETA ? g->beta[n] * th
-                                                                         : 0.0f;
+        g->cut[n] = p->reset == SUBTRACT        ? th
+                    : p->reset == SUBTRACT_BETA ? g->beta[n] * th
+                                                : 0.0f;
     }
     return 1;
 }
 
-/* ---- forward ---------------------------------------------------------------------- */
+/* ---- forward ---------------------------------------------- */
 
-MLS_INLINE void step_row(const plan *g, const float *old, const float *x, float *u, float *w,
-                         float *s, int smooth, int now, int many)
+/* now: reset in the same step (else w is u, and not touched); many: add to s. */
+MLS_INLINE void step_row(const plan *g, const float *restrict old,
+                         const float *restrict x, float *restrict u, float *restrict w,
+                         float *restrict s, int smooth, int now, int many)
 {
-    const float *beta = g->beta, *theta = g->theta, *fire = g->fire, *cut = g->cut;
+    const float *restrict beta = g->beta, *restrict theta = g->theta;
+    const float *restrict fire = g->fire, *restrict cut = g->cut;
     const float z = g->z, f = g->f, q = g->q, k = g->slope;
     const int kind = g->p->surrogate;
-    for (int64_t n = 0; n < g->N; n++) {
+    const int64_t N = g->N;
+    NO_OVERLAP
+    for (int64_t n = 0; n < N; n++) {
         const float up = old[n];
-        const float r = smooth ? smooth_step(kind, k, up - theta[n]) : (float)(up > fire[n]);
-        const float un = beta[n] * up * (1.0f - z * r) + x[n] * (1.0f - f * r) - cut[n] * r;
-        const float sn = smooth ? smooth_step(kind, k, un - theta[n]) : (float)(un > fire[n]);
+        const float r =
+            smooth ? smooth_step(kind, k, up - theta[n]) : (float)(up > fire[n]);
+        const float un =
+            beta[n] * up * (1.0f - z * r) + x[n] * (1.0f - f * r) - cut[n] * r;
+        const float sn =
+            smooth ? smooth_step(kind, k, un - theta[n]) : (float)(un > fire[n]);
         u[n] = un;
         if (now) w[n] = un - (sn - r) * (cut[n] + q * un);
         s[n] = many ? s[n] + sn : sn;
     }
 }
 
-MLS_INLINE void step_kind(const plan *g, const float *old, const float *x, float *u, float *w,
-                          float *s)
+MLS_INLINE void step_kind(const plan *g, const float *old, const float *x, float *u,
+                          float *w, float *s)
 {
     if (g->k->flags & MLS_SMOOTH) {
-        if (g->p->reset_delay) step_row(g, old, x, u, w, s, 1, 0, 1);
-        else step_row(g, old, x, u, w, s, 1, 1, 1);
+        if (g->p->reset_delay)
+            step_row(g, old, x, u, w, s, 1, 0, 1);
+        else
+            step_row(g, old, x, u, w, s, 1, 1, 1);
     } else if (g->p->reset_delay) {
-        if (g->M == 1) step_row(g, old, x, u, w, s, 0, 0, 0);
-        else step_row(g, old, x, u, w, s, 0, 0, 1);
+        if (g->M == 1)
+            step_row(g, old, x, u, w, s, 0, 0, 0);
+        else
+            step_row(g, old, x, u, w, s, 0, 0, 1);
     } else {
-        if (g->M == 1) step_row(g, old, x, u, w, s, 0, 1, 0);
-        else step_row(g, old, x, u, w, s, 0, 1, 1);
+        if (g->M == 1)
+            step_row(g, old, x, u, w, s, 0, 1, 0);
+        else
+            step_row(g, old, x, u, w, s, 0, 1, 1);
     }
 }
 
@@ -150,7 +182,8 @@ MLS_INLINE void forward_sample(int64_t b, void *arg)
         const int real = !g->mask || g->mask[t * B + b] != 0.0f;
         if (sums || !real) memset(st, 0, row);
         for (int64_t i = 0; i < M; i++) {
-            float *u = g->u + ((t * M + i) * B + b) * N, *w = g->w + ((t * M + i) * B + b) * N;
+            float *u = g->u + ((t * M + i) * B + b) * N,
+                  *w = g->w + ((t * M + i) * B + b) * N;
             if (!real) {
                 memcpy(u, old, row);
                 if (w != u) memcpy(w, old, row);
@@ -175,24 +208,30 @@ static void scan_forward(const mls_call *k)
     if (make_plan(&g, k)) mls->parfor(g.B, forward_one, &g);
 }
 
-/* ---- backward --------------------------------------------------------------------- */
+/* ---- backward ---------------------------------------------- */
 
 /* plain: reset_delay, detach_reset and nothing to learn - one short loop. */
-MLS_INLINE void back_row(const plan *g, const float *old, const float *x, const float *u,
-                         const float *gs, float share, float *dx, int64_t b, int kind,
-                         int smooth, int plain)
+MLS_INLINE void back_row(const plan *g, const float *restrict old,
+                         const float *restrict x, const float *restrict u,
+                         const float *restrict gs, float share, float *restrict dx,
+                         int64_t b, int kind, int smooth, int plain)
 {
-    const float *beta = g->beta, *theta = g->theta, *fire = g->fire, *cut = g->cut;
+    const float *restrict beta = g->beta, *restrict theta = g->theta;
+    const float *restrict fire = g->fire, *restrict cut = g->cut;
     const float z = g->z, f = g->f, q = g->q, k = g->slope;
+    const int64_t N = g->N;
     const float now = g->p->reset_delay ? 0.0f : 1.0f;
     const float live = g->p->detach_reset ? 0.0f : 1.0f;
-    float *carry = g->carry + b * g->N;
-    float *db = plain ? NULL : g->dbeta + b * g->N, *dt = plain ? NULL : g->dtheta + b * g->N;
-    float *dc = plain ? NULL : g->dcut + b * g->N;
+    float *restrict carry = g->carry + b * N;
+    float *restrict db = plain ? NULL : g->dbeta + b * N;
+    float *restrict dt = plain ? NULL : g->dtheta + b * N;
+    float *restrict dc = plain ? NULL : g->dcut + b * N;
 
-    for (int64_t n = 0; n < g->N; n++) {
+    NO_OVERLAP
+    for (int64_t n = 0; n < N; n++) {
         const float up = old[n], un = u[n], c = cut[n], h = carry[n];
-        const float r = smooth ? smooth_step(kind, k, up - theta[n]) : (float)(up > fire[n]);
+        const float r =
+            smooth ? smooth_step(kind, k, up - theta[n]) : (float)(up > fire[n]);
         const float ps = slope_at(kind, k, un - theta[n]);
         const float keep = beta[n] * (1.0f - z * r);
         if (plain) {
@@ -201,7 +240,8 @@ MLS_INLINE void back_row(const plan *g, const float *old, const float *x, const 
             carry[n] = du * keep;
             continue;
         }
-        const float s = smooth ? smooth_step(kind, k, un - theta[n]) : (float)(un > fire[n]);
+        const float s =
+            smooth ? smooth_step(kind, k, un - theta[n]) : (float)(un > fire[n]);
         const float pr = live * slope_at(kind, k, up - theta[n]);
         const float d = s - r, dd = -now * live * h * (c + q * un);
         const float ds = share * gs[n] + dd;
@@ -215,12 +255,16 @@ MLS_INLINE void back_row(const plan *g, const float *old, const float *x, const 
     }
 }
 
-MLS_INLINE void back_kind(const plan *g, const float *old, const float *x, const float *u,
-                          const float *gs, float share, float *dx, int64_t b, int kind)
+MLS_INLINE void back_kind(const plan *g, const float *old, const float *x,
+                          const float *u, const float *gs, float share, float *dx,
+                          int64_t b, int kind)
 {
-    if (g->k->flags & MLS_SMOOTH) back_row(g, old, x, u, gs, share, dx, b, kind, 1, 0);
-    else if (!g->dbeta) back_row(g, old, x, u, gs, share, dx, b, kind, 0, 1);
-    else back_row(g, old, x, u, gs, share, dx, b, kind, 0, 0);
+    if (g->k->flags & MLS_SMOOTH)
+        back_row(g, old, x, u, gs, share, dx, b, kind, 1, 0);
+    else if (!g->dbeta)
+        back_row(g, old, x, u, gs, share, dx, b, kind, 0, 1);
+    else
+        back_row(g, old, x, u, gs, share, dx, b, kind, 0, 0);
 }
 
 MLS_INLINE void backward_sample(int64_t b, void *arg)
@@ -241,12 +285,17 @@ MLS_INLINE void backward_sample(int64_t b, void *arg)
         for (int64_t i = M - 1; i >= 0; i--) {
             const int64_t j = t * M + i;
             const float *old = j > 0 ? g->w + ((j - 1) * B + b) * N : v0->data + b * N;
-            const float *u = g->u + (j * B + b) * N, *xt = x->data + at, *gs = s->grad + at;
-            const float share = readout == MEAN ? 1.0f / (float)M
-                              : readout == SUM || i == M - 1 ? 1.0f : 0.0f;
-            if (kind == FAST_SIGMOID) back_kind(g, old, xt, u, gs, share, dx, b, FAST_SIGMOID);
-            else if (kind == ATAN) back_kind(g, old, xt, u, gs, share, dx, b, ATAN);
-            else back_kind(g, old, xt, u, gs, share, dx, b, SIGMOID);
+            const float *u = g->u + (j * B + b) * N, *xt = x->data + at,
+                        *gs = s->grad + at;
+            const float share = readout == MEAN                ? 1.0f / (float)M
+                                : readout == SUM || i == M - 1 ? 1.0f
+                                                               : 0.0f;
+            if (kind == FAST_SIGMOID)
+                back_kind(g, old, xt, u, gs, share, dx, b, FAST_SIGMOID);
+            else if (kind == ATAN)
+                back_kind(g, old, xt, u, gs, share, dx, b, ATAN);
+            else
+                back_kind(g, old, xt, u, gs, share, dx, b, SIGMOID);
         }
     }
     if (v0->grad)
@@ -272,7 +321,8 @@ static void learn(const plan *g, mls_t beta, mls_t theta)
         }
         if (beta && beta->grad) {
             const int64_t i = beta->count > 1 ? n : 0;
-            if (beta->data[i] >= 0.0f && beta->data[i] <= 1.0f) beta->grad[i] += (float)db;
+            if (beta->data[i] >= 0.0f && beta->data[i] <= 1.0f)
+                beta->grad[i] += (float)db;
         }
         if (theta && theta->grad) theta->grad[theta->count > 1 ? n : 0] += (float)dt;
     }
@@ -305,9 +355,10 @@ static double scan_flops(const mls_call *k)
     return 6.0 * (double)k->in[0]->count * (double)((const lif *)k->attr)->steps;
 }
 
-static const mls_op scan = { sizeof scan, "lif.scan", scan_forward, scan_backward, scan_flops };
+static const mls_op scan = { sizeof scan, "lif.scan", scan_forward, scan_backward,
+                             scan_flops };
 
-/* ---- the component ----------------------------------------------------------------- */
+/* ---- the component ---------------------------------------------- */
 
 static void setup(mls_ctx *c, void *self)
 {
@@ -316,20 +367,24 @@ static void setup(mls_ctx *c, void *self)
     p->units = n;
     if (p->project) {
         p->w = mls->weight(c, "weight", n, in, MLS_LINEAR);
-        p->b = mls->weight(c, "bias", 1, n,
-                           mls_init_of(MLS_UNIFORM, in ? 1.0 / sqrt((double)in) : 0.0,
-                                       MLS_NO_DECAY));
+        p->b = mls->weight(
+            c, "bias", 1, n,
+            mls_init_of(MLS_UNIFORM, in ? 1.0 / sqrt((double)in) : 0.0, MLS_NO_DECAY));
     } else if (in != n) {
-        mls->fail(c, "project = false takes the input as current, so units must equal its "
-                  "width: units = %lld, input \"in\" is %lld wide", (long long)n, (long long)in);
+        mls->fail(c,
+                  "project = false takes the input as current, so units must equal its "
+                  "width: units = %lld, input \"in\" is %lld wide",
+                  (long long)n, (long long)in);
     }
     if (p->learn_beta)
         p->beta_w = mls->weight(c, "beta", 1, p->learn_beta == SCALAR ? 1 : n,
                                 mls_init_of(MLS_CONSTANT, p->beta, MLS_NO_DECAY));
     if (p->learn_threshold)
-        p->threshold_w = mls->weight(c, "threshold", 1, p->learn_threshold == SCALAR ? 1 : n,
-                                     mls_init_of(MLS_CONSTANT, p->threshold, MLS_NO_DECAY));
-    p->v = mls->state(c, "v", n, 0.0, NULL, "membrane potential carried to the next step");
+        p->threshold_w =
+            mls->weight(c, "threshold", 1, p->learn_threshold == SCALAR ? 1 : n,
+                        mls_init_of(MLS_CONSTANT, p->threshold, MLS_NO_DECAY));
+    p->v =
+        mls->state(c, "v", n, 0.0, NULL, "membrane potential carried to the next step");
 }
 
 static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
@@ -354,36 +409,54 @@ static const mls_port ports[] = {
     { "spikes", MLS_OUT | MLS_SPIKES, "T B units",
       "0 or 1; with steps > 1 what readout says; 0 at a masked step" },
     { "membrane", MLS_OUT, "T B units",
-      "U of the step (its last inner step), as snnTorch returns it; held at a masked step" },
-    MLS_PORT_END };
+      "U of the step (its last inner step), as snnTorch returns it; held at a masked "
+      "step" },
+    MLS_PORT_END
+};
 
 static const mls_option options[] = {
     MLS_OPT(lif, units, MLS_INT, 0, 0, 65536, NULL, "neurons; 0: the network's width"),
-    MLS_OPT(lif, project, MLS_BOOL, 1, 0, 0, NULL, "feed W x + b; false: x is the current"),
+    MLS_OPT(lif, project, MLS_BOOL, 1, 0, 0, NULL,
+            "feed W x + b; false: x is the current"),
     MLS_OPT(lif, beta, MLS_REAL, 0.9, 0, 1, "1/step", "membrane decay per step"),
     MLS_OPT(lif, threshold, MLS_REAL, 1.0, 1e-3, 1e3, NULL, "firing threshold"),
     MLS_OPT_CHOICE(lif, reset, "subtract|subtract_beta|zero|zero_full|none",
                    "what a spike does to the membrane"),
     MLS_OPT(lif, reset_delay, MLS_BOOL, 1, 0, 0, NULL,
             "reset one step after the spike, as snnTorch; false: in the same step"),
-    MLS_OPT(lif, detach_reset, MLS_BOOL, 1, 0, 0, NULL, "no gradient through the reset"),
+    MLS_OPT(lif, detach_reset, MLS_BOOL, 1, 0, 0, NULL,
+            "no gradient through the reset"),
     MLS_OPT(lif, fire_on_equal, MLS_BOOL, 0, 0, 0, NULL, "spike at u = threshold too"),
-    MLS_OPT_CHOICE(lif, surrogate, "fast_sigmoid|atan|sigmoid", "derivative of the spike"),
+    MLS_OPT_CHOICE(lif, surrogate, "fast_sigmoid|atan|sigmoid",
+                   "derivative of the spike"),
     MLS_OPT(lif, slope, MLS_REAL, 0, 0, 1000, NULL,
             "steepness of the surrogate; 0: its own default, 25, 2 and 25"),
     MLS_OPT(lif, steps, MLS_INT, 1, 1, 1024, NULL,
             "inner steps per token, all with the token's current"),
-    MLS_OPT_CHOICE(lif, readout, "mean|last|sum", "output of a token over its inner steps"),
-    MLS_OPT_CHOICE(lif, learn_beta, "none|scalar|unit", "train the decay, kept in [0, 1]"),
+    MLS_OPT_CHOICE(lif, readout, "mean|last|sum",
+                   "output of a token over its inner steps"),
+    MLS_OPT_CHOICE(lif, learn_beta, "none|scalar|unit",
+                   "train the decay, kept in [0, 1]"),
     MLS_OPT_CHOICE(lif, learn_threshold, "none|scalar|unit", "train the threshold"),
-    MLS_OPT_END };
+    MLS_OPT_END
+};
 
 static const mls_component encoder = {
-    sizeof encoder, "encoder", "lif", MLS_CAUSAL | MLS_STREAMS,
+    sizeof encoder,
+    "encoder",
+    "lif",
+    MLS_CAUSAL | MLS_STREAMS,
     "Leaky integrate-and-fire neurons, exactly as snnTorch's Leaky.\n\n"
-    "With steps = 1 the output is binary; with more inner steps it is their mean, last or\n"
-    "sum.  Gradients of the declared surrogate; with detach_reset they leave out the path\n"
-    "through the reset, so they differ from differences of the smooth forward.",
-    ports, options, sizeof(lif), setup, forward, NULL };
+    "With steps = 1 the output is binary; with more inner steps it is their mean,\n"
+    "last or sum.  Gradients are those of the declared surrogate; with detach_reset\n"
+    "they leave out the path through the reset, so that they differ from differences\n"
+    "of the smooth forward.",
+    ports,
+    options,
+    sizeof(lif),
+    setup,
+    forward,
+    NULL
+};
 
 MLS_PLUGIN("lif", "1.0", "Apache-2.0", &encoder);

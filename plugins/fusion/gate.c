@@ -13,24 +13,28 @@ enum { LANES = 8 };
 
 typedef struct gate {
     int64_t heads;
-    mls_t   wq, wk, w, c, temperature;
+    mls_t wq, wk, w, c, temperature;
 } gate;
 
 /* in: q, k, a, b [T][B][n], w [H][n/H], c [1][H], temperature [1][1];
  * out: mixed [T][B][n], g [T][B][H].  One head is one item: it alone writes its own
- * features and weights, so sums have one order.                                        */
+ * features and weights, so sums have one order. */
 typedef struct plan {
     const mls_call *k;
     int64_t rows, H, D;
     float T;
-    double *dT;             /* [H] */
+    double *dT; /* [H] */
 } plan;
 
 static plan make_plan(const mls_call *k)
 {
     const int64_t H = ((const gate *)k->attr)->heads;
-    return (plan){ k, k->in[0]->dim[0] * k->in[0]->dim[1], H, k->in[0]->dim[2] / H,
-                   mls_softplusf(k->in[6]->data[0]), NULL };
+    return (plan){ k,
+                   k->in[0]->dim[0] * k->in[0]->dim[1],
+                   H,
+                   k->in[0]->dim[2] / H,
+                   mls_softplusf(k->in[6]->data[0]),
+                   NULL };
 }
 
 /* sum x y z over n values in a fixed order that vectorises. */
@@ -73,7 +77,8 @@ MLS_INLINE void backward_head(int64_t h, void *arg)
     for (int64_t r = 0; r < p->rows; r++) {
         const int64_t at = r * n + h * D;
         const float *q = in[0]->data + at, *k = in[1]->data + at;
-        const float *a = in[2]->data + at, *b = in[3]->data + at, *dy = out[0]->grad + at;
+        const float *a = in[2]->data + at, *b = in[3]->data + at,
+                    *dy = out[0]->grad + at;
         const float g = out[1]->data[r * p->H + h];
         float dg = out[1]->grad[r * p->H + h];
         for (int64_t i = 0; i < D; i++) dg += dy[i] * (a[i] - b[i]);
@@ -119,15 +124,18 @@ static void mix_backward(const mls_call *k)
 
 static double mix_flops(const mls_call *k) { return 7.0 * (double)k->in[0]->count; }
 
-static const mls_op mix = { sizeof mix, "gate.mix", mix_forward, mix_backward, mix_flops };
+static const mls_op mix = { sizeof mix, "gate.mix", mix_forward, mix_backward,
+                            mix_flops };
 
 static void setup(mls_ctx *c, void *self)
 {
     gate *p = self;
     const int64_t n = mls->width(c, "a");
     if (n % p->heads) {
-        mls->fail(c, "fusion.gate: heads = %lld does not divide the width of its inputs, %lld",
-                  (long long)p->heads, (long long)n);
+        mls->fail(
+            c,
+            "fusion.gate: heads = %lld does not divide the width of its inputs, %lld",
+            (long long)p->heads, (long long)n);
         return;
     }
     const int64_t d = n / p->heads;
@@ -136,8 +144,9 @@ static void setup(mls_ctx *c, void *self)
     p->w = mls->weight(c, "weight", p->heads, d, MLS_LINEAR);
     p->c = mls->weight(c, "bias", 1, p->heads, MLS_ZEROS);
     /* softplus(ln(e - 1)) = 1 */
-    p->temperature = mls->weight(c, "temperature", 1, 1,
-                                 mls_init_of(MLS_CONSTANT, 0.54132485461291810, MLS_NO_DECAY));
+    p->temperature =
+        mls->weight(c, "temperature", 1, 1,
+                    mls_init_of(MLS_CONSTANT, 0.54132485461291810, MLS_NO_DECAY));
 }
 
 static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
@@ -157,15 +166,25 @@ static const mls_port ports[] = {
     { "a", MLS_IN, "T B n", "first stream: the gate's own share" },
     { "b", MLS_IN, "T B n", "second stream" },
     { "out", MLS_OUT, "T B n", "g a + (1 - g) b, head by head" },
-    MLS_PORT_END };
+    MLS_PORT_END
+};
 
-static const mls_option options[] = {
-    MLS_OPT(gate, heads, MLS_INT, 4, 1, 1024, NULL, "gates; must divide the width"),
-    MLS_OPT_END };
+static const mls_option options[] = { MLS_OPT(gate, heads, MLS_INT, 4, 1, 1024, NULL,
+                                              "gates; must divide the width"),
+                                      MLS_OPT_END };
 
 static const mls_component fusion = {
-    sizeof fusion, "fusion", "gate", MLS_CAUSAL | MLS_STREAMS,
+    sizeof fusion,
+    "fusion",
+    "gate",
+    MLS_CAUSAL | MLS_STREAMS,
     "Mixes two streams by a learned gate per head, with a learned temperature.",
-    ports, options, sizeof(gate), setup, forward, NULL };
+    ports,
+    options,
+    sizeof(gate),
+    setup,
+    forward,
+    NULL
+};
 
 MLS_PLUGIN("gate", "1.0", "Apache-2.0", &fusion);

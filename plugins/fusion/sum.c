@@ -16,14 +16,21 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     out[0] = mls->binary(c, MLS_ADD, in[0], in[1]);
 }
 
-static const mls_port ports[] = {
-    { "a", MLS_IN, "T B n", "first stream" },
-    { "b", MLS_IN, "T B n", "second stream" },
-    { "out", MLS_OUT, "T B n", "their sum" },
-    MLS_PORT_END };
+static const mls_port ports[] = { { "a", MLS_IN, "T B n", "first stream" },
+                                  { "b", MLS_IN, "T B n", "second stream" },
+                                  { "out", MLS_OUT, "T B n", "their sum" },
+                                  MLS_PORT_END };
 
-static const mls_component fusion = {
-    sizeof fusion, "fusion", "sum", MLS_CAUSAL | MLS_STREAMS, "Adds two streams.",
-    ports, NULL, 0, setup, forward, NULL };
+static const mls_component fusion = { sizeof fusion,
+                                      "fusion",
+                                      "sum",
+                                      MLS_CAUSAL | MLS_STREAMS,
+                                      "Adds two streams.",
+                                      ports,
+                                      NULL,
+                                      0,
+                                      setup,
+                                      forward,
+                                      NULL };
 
 MLS_PLUGIN("sum", "1.0", "Apache-2.0", &fusion);

@@ -9,7 +9,10 @@
 #include <string.h>
 #include <mls/plugin.h>
 
-typedef struct head { mls_t w, b; mls_state *held; } head;
+typedef struct head {
+    mls_t w, b;
+    mls_state *held;
+} head;
 
 /* The last real step of sample b, or -1. */
 static int64_t last_real(const mls_call *k, int64_t b)
@@ -45,35 +48,46 @@ static void pick_backward(const mls_call *k)
     }
 }
 
-static const mls_op pick = { sizeof pick, "last.pick", pick_forward, pick_backward, NULL };
+static const mls_op pick = { sizeof pick, "last.pick", pick_forward, pick_backward,
+                             NULL };
 
 static void setup(mls_ctx *c, void *self)
 {
     head *p = self;
     const int64_t in = mls->width(c, "in"), n = mls->width(c, "output");
     p->w = mls->weight(c, "weight", n, in, MLS_LINEAR);
-    p->b = mls->weight(c, "bias", 1, n, mls_init_of(MLS_UNIFORM, in ? 1.0 / sqrt((double)in) : 0.0,
-                                                    MLS_NO_DECAY));
+    p->b = mls->weight(
+        c, "bias", 1, n,
+        mls_init_of(MLS_UNIFORM, in ? 1.0 / sqrt((double)in) : 0.0, MLS_NO_DECAY));
     p->held = mls->state(c, "held", in, 0.0, NULL, "features of the last real step");
 }
 
 static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 {
     head *p = self;
-    mls_t held = mls->load(c, p->held), y = mls->tensor(c, 1, in[0]->dim[1], in[0]->dim[2]);
+    mls_t held = mls->load(c, p->held),
+          y = mls->tensor(c, 1, in[0]->dim[1], in[0]->dim[2]);
     MLS_APPLY(c, &pick, p, ((mls_t[]){ in[0], held, in[1] }), ((mls_t[]){ y }));
     mls->store(c, p->held, y);
     out[0] = mls->linear(c, y, p->w, p->b);
 }
 
-static const mls_port ports[] = {
-    { "in", MLS_IN, "T B n", "features" },
-    { "mask", MLS_IN | MLS_MAYBE, "T B 1", "real steps" },
-    { "out", MLS_OUT, "1 B output", "logits or predictions of the sequence so far" },
-    MLS_PORT_END };
+static const mls_port ports[] = { { "in", MLS_IN, "T B n", "features" },
+                                  { "mask", MLS_IN | MLS_MAYBE, "T B 1", "real steps" },
+                                  { "out", MLS_OUT, "1 B output",
+                                    "logits or predictions of the sequence so far" },
+                                  MLS_PORT_END };
 
-static const mls_component component = {
-    sizeof component, "head", "last", MLS_CAUSAL | MLS_STREAMS,
-    "A linear map of the last real step.", ports, NULL, sizeof(head), setup, forward, NULL };
+static const mls_component component = { sizeof component,
+                                         "head",
+                                         "last",
+                                         MLS_CAUSAL | MLS_STREAMS,
+                                         "A linear map of the last real step.",
+                                         ports,
+                                         NULL,
+                                         sizeof(head),
+                                         setup,
+                                         forward,
+                                         NULL };
 
 MLS_PLUGIN("head-last", "1.0", "Apache-2.0", &component);

@@ -9,7 +9,10 @@
 #include <math.h>
 #include <mls/kernel.h>
 
-typedef struct head { mls_t w, b; mls_state *mean, *count; } head;
+typedef struct head {
+    mls_t w, b;
+    mls_state *mean, *count;
+} head;
 
 /* in: x [T][B][N], mean [1][B][N], count [1][B][1], mask; out: mean, count after. */
 MLS_INLINE void forward_body(const mls_call *k)
@@ -53,18 +56,20 @@ MLS_KERNEL(mean_backward, backward_body)
 
 static double mean_flops(const mls_call *k) { return 3.0 * (double)k->in[0]->count; }
 
-static const mls_op running = { sizeof running, "mean.running", mean_forward, mean_backward,
-                                mean_flops };
+static const mls_op running = { sizeof running, "mean.running", mean_forward,
+                                mean_backward, mean_flops };
 
 static void setup(mls_ctx *c, void *self)
 {
     head *p = self;
     const int64_t in = mls->width(c, "in"), n = mls->width(c, "output");
     p->w = mls->weight(c, "weight", n, in, MLS_LINEAR);
-    p->b = mls->weight(c, "bias", 1, n, mls_init_of(MLS_UNIFORM, in ? 1.0 / sqrt((double)in) : 0.0,
-                                                    MLS_NO_DECAY));
+    p->b = mls->weight(
+        c, "bias", 1, n,
+        mls_init_of(MLS_UNIFORM, in ? 1.0 / sqrt((double)in) : 0.0, MLS_NO_DECAY));
     p->mean = mls->state(c, "mean", in, 0.0, NULL, "mean of the real steps so far");
-    p->count = mls->state(c, "count", 1, 0.0, "steps", "how many real steps there were");
+    p->count =
+        mls->state(c, "count", 1, 0.0, "steps", "how many real steps there were");
 }
 
 static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
@@ -79,15 +84,22 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     out[0] = mls->linear(c, m, p->w, p->b);
 }
 
-static const mls_port ports[] = {
-    { "in", MLS_IN, "T B n", "features" },
-    { "mask", MLS_IN | MLS_MAYBE, "T B 1", "real steps" },
-    { "out", MLS_OUT, "1 B output", "logits or predictions of the sequence so far" },
-    MLS_PORT_END };
+static const mls_port ports[] = { { "in", MLS_IN, "T B n", "features" },
+                                  { "mask", MLS_IN | MLS_MAYBE, "T B 1", "real steps" },
+                                  { "out", MLS_OUT, "1 B output",
+                                    "logits or predictions of the sequence so far" },
+                                  MLS_PORT_END };
 
-static const mls_component component = {
-    sizeof component, "head", "mean", MLS_CAUSAL | MLS_STREAMS,
-    "A linear map of the mean over real steps.", ports, NULL, sizeof(head), setup, forward,
-    NULL };
+static const mls_component component = { sizeof component,
+                                         "head",
+                                         "mean",
+                                         MLS_CAUSAL | MLS_STREAMS,
+                                         "A linear map of the mean over real steps.",
+                                         ports,
+                                         NULL,
+                                         sizeof(head),
+                                         setup,
+                                         forward,
+                                         NULL };
 
 MLS_PLUGIN("head-mean", "1.0", "Apache-2.0", &component);

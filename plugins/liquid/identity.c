@@ -25,11 +25,21 @@ static const mls_port ports[] = {
     { "mod_tau", MLS_IN | MLS_MAYBE, "T B m", "not used" },
     { "mask", MLS_IN | MLS_MAYBE, "T B 1", "not used: there is no state" },
     { "out", MLS_OUT, "T B n", "the values" },
-    MLS_PORT_END };
+    MLS_PORT_END
+};
 
 static const mls_component identity = {
-    sizeof identity, "liquid", "identity", MLS_CAUSAL | MLS_STREAMS,
+    sizeof identity,
+    "liquid",
+    "identity",
+    MLS_CAUSAL | MLS_STREAMS,
     "No liquid cell: values pass through unchanged.",
-    ports, NULL, 0, setup, forward, NULL };
+    ports,
+    NULL,
+    0,
+    setup,
+    forward,
+    NULL
+};
 
 MLS_PLUGIN("liquid-identity", "1.0", "Apache-2.0", &identity);

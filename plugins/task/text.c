@@ -2,12 +2,13 @@
  *
  *   token[t] = byte at offset + t,   label[t] = byte at offset + t + 1
  *
- * The corpus is one file, or the files of a folder and its subfolders whose extension is
- * listed, joined in the order of their names.  It is cut into training | validation |
- * test; no label crosses a cut.  The vocabulary is the bytes that occur, in byte order.
- * Training samples begin at random (a function of the draw's key) or stand side by side;
- * evaluation samples always stand side by side, the last one padded with token 0 and
- * label -1, so that every token but each part's first is scored exactly once.
+ * The corpus is one file, or the files of a folder and its subfolders whose extension
+ * is listed, joined in the order of their names.  It is cut into training |
+ * validation | test; no label crosses a cut.  The vocabulary is the bytes that occur,
+ * in byte order.
+ * Training samples begin at random (a function of the draw's key) or stand side by
+ * side; evaluation samples always stand side by side, the last one padded with token
+ * 0 and label -1, so that every token but each part's first is scored exactly once.
  */
 #include <string.h>
 #include <mls/plugin.h>
@@ -15,23 +16,31 @@
 enum { RANDOM, CONTIGUOUS };
 enum { DEPTH = 16, PATH_ROOM = 4096 };
 
-typedef struct piece { const char *data; size_t size; struct piece *next; } piece;
+typedef struct piece {
+    const char *data;
+    size_t size;
+    struct piece *next;
+} piece;
 
 typedef struct text {
-    const char    *path, *extensions;
-    int64_t        length;
-    double         validation, test;
-    int            order;
+    const char *path, *extensions;
+    int64_t length;
+    double validation, test;
+    int order;
     const uint8_t *data;
-    int64_t        from[3], size[3];        /* of each split, in bytes                  */
-    int            vocabulary;
-    int32_t        token_of[256];           /* -1: does not occur                       */
-    char           byte_of[256][2];         /* each as a string                         */
+    int64_t from[3], size[3]; /* of each split, in bytes                  */
+    int vocabulary;
+    int32_t token_of[256]; /* -1: does not occur                       */
+    char byte_of[256][2]; /* each as a string                         */
 } text;
 
-typedef struct corpus { piece *first, **end; size_t size; int files; } corpus;
+typedef struct corpus {
+    piece *first, **end;
+    size_t size;
+    int files;
+} corpus;
 
-/* ---- files ------------------------------------------------------------------------- */
+/* ---- files ---------------------------------------------- */
 
 /* Is the file's extension one of the list "c,h,md"?  "*" lists all. */
 static int listed(const char *list, const char *name)
@@ -40,7 +49,7 @@ static int listed(const char *list, const char *name)
     const char *dot = strrchr(name, '.');
     if (!dot || dot == name) return 0;
     const size_t n = strlen(dot + 1);
-    for (const char *p = list; *p; ) {
+    for (const char *p = list; *p;) {
         p += strspn(p, ", ");
         const size_t len = strcspn(p, ", ");
         if (len == n && !memcmp(p, dot + 1, n)) return 1;
@@ -64,7 +73,8 @@ static void add_file(mls_ctx *c, corpus *all, const char *path)
 }
 
 /* `path` has room for PATH_ROOM bytes and is restored before returning. */
-static void add_folder(mls_ctx *c, corpus *all, char *path, const char *extensions, int depth)
+static void add_folder(mls_ctx *c, corpus *all, char *path, const char *extensions,
+                       int depth)
 {
     int n = 0;
     const size_t len = strlen(path);
@@ -72,7 +82,8 @@ static void add_folder(mls_ctx *c, corpus *all, char *path, const char *extensio
     for (int i = 0; name && i < n; i++) {
         const size_t more = strlen(name[i]);
         if (len + 1 + more >= PATH_ROOM) {
-            mls->fail(c, "the path %s/%s is longer than %d bytes", path, name[i], PATH_ROOM - 1);
+            mls->fail(c, "the path %s/%s is longer than %d bytes", path, name[i],
+                      PATH_ROOM - 1);
             return;
         }
         path[len] = '/';
@@ -103,8 +114,8 @@ static void read_corpus(mls_ctx *c, text *p, corpus *all)
     if (mls->folder(c, path, &n)) {
         add_folder(c, all, path, p->extensions, 0);
         if (!all->size)
-            mls->fail(c, "no text in the folder %s: no file there ends in one of %s", p->path,
-                      p->extensions);
+            mls->fail(c, "no text in the folder %s: no file there ends in one of %s",
+                      p->path, p->extensions);
     } else {
         add_file(c, all, path);
         if (!all->size) mls->fail(c, "the file %s is empty", p->path);
@@ -122,7 +133,7 @@ static const uint8_t *join(mls_ctx *c, const corpus *all)
     return (const uint8_t *)data;
 }
 
-/* ---- opening ------------------------------------------------------------------------ */
+/* ---- opening ---------------------------------------------- */
 
 static void find_vocabulary(text *p, int64_t size)
 {
@@ -144,8 +155,10 @@ static int cut(mls_ctx *c, text *p, int64_t size)
     for (int s = 0; s < 3; s++) {
         p->from[s] = s ? p->from[s - 1] + p->size[s - 1] : 0;
         if (share[s] > 0.0 && p->size[s] < 2) {
-            mls->fail(c, "the %s part has %lld of the %lld bytes of %s, at least 2 are needed",
-                      part[s], (long long)p->size[s], (long long)size, p->path);
+            mls->fail(
+                c,
+                "the %s part has %lld of the %lld bytes of %s, at least 2 are needed",
+                part[s], (long long)p->size[s], (long long)size, p->path);
             return 0;
         }
     }
@@ -161,8 +174,8 @@ static void open_text(mls_ctx *c, void *self, mls_task_shape *shape)
         return;
     }
     if (p->validation + p->test >= 1.0) {
-        mls->fail(c, "validation = %g and test = %g leave nothing to train on", p->validation,
-                  p->test);
+        mls->fail(c, "validation = %g and test = %g leave nothing to train on",
+                  p->validation, p->test);
         return;
     }
     read_corpus(c, p, &all);
@@ -170,14 +183,17 @@ static void open_text(mls_ctx *c, void *self, mls_task_shape *shape)
     p->data = join(c, &all);
     if (!p->data || !cut(c, p, (int64_t)all.size)) return;
     find_vocabulary(p, (int64_t)all.size);
-    *shape = (mls_task_shape){ .steps = p->length, .vocabulary = p->vocabulary,
-                               .output = p->vocabulary, .loss = MLS_CROSS_ENTROPY,
-                               .per_step = 1, .is_text = 1 };
+    *shape = (mls_task_shape){ .steps = p->length,
+                               .vocabulary = p->vocabulary,
+                               .output = p->vocabulary,
+                               .loss = MLS_CROSS_ENTROPY,
+                               .per_step = 1,
+                               .is_text = 1 };
     mls->log(c, MLS_DEBUG, "%zu bytes in %d files, %d different", all.size, all.files,
              p->vocabulary);
 }
 
-/* ---- samples ------------------------------------------------------------------------ */
+/* ---- samples ---------------------------------------------- */
 
 static int64_t count(const void *self, int split)
 {
@@ -203,7 +219,8 @@ static void fill(mls_ctx *c, const void *self, int split, int64_t index, uint64_
     const text *p = self;
     const int64_t labels = p->size[split] - 1, room = labels - p->length;
     int64_t at = index * p->length;
-    if (split == MLS_TRAINING && p->order == RANDOM) at = room > 0 ? below(key, room + 1) : 0;
+    if (split == MLS_TRAINING && p->order == RANDOM)
+        at = room > 0 ? below(key, room + 1) : 0;
     const uint8_t *data = p->data + p->from[split] + at;
     for (int64_t t = 0; t < s->steps; t++) {
         const int real = at + t < labels;
@@ -231,17 +248,29 @@ static const mls_option options[] = {
     MLS_OPT(text, length, MLS_INT, 256, 1, 16777216, "bytes", "length of a sample"),
     MLS_OPT(text, validation, MLS_REAL, 0.1, 0, 0.9, NULL,
             "share kept for validation, after the training part"),
-    MLS_OPT(text, test, MLS_REAL, 0, 0, 0.9, NULL, "share kept for the test, at the end"),
+    MLS_OPT(text, test, MLS_REAL, 0, 0, 0.9, NULL,
+            "share kept for the test, at the end"),
     MLS_OPT_CHOICE(text, order, "random|contiguous",
                    "training samples: drawn anywhere, or side by side"),
-    MLS_OPT_END };
+    MLS_OPT_END
+};
 
 static const mls_port ports[] = { MLS_PORT_END };
 
 static const mls_task task = { sizeof task, open_text, count, fill, spell, token };
 
 static const mls_component component = {
-    sizeof component, "task", "text", 0, "Next byte of a text file or a folder of text files.",
-    ports, options, sizeof(text), NULL, NULL, &task };
+    sizeof component,
+    "task",
+    "text",
+    0,
+    "Next byte of a text file or a folder of text files.",
+    ports,
+    options,
+    sizeof(text),
+    NULL,
+    NULL,
+    &task
+};
 
 MLS_PLUGIN("text", "1.0", "Apache-2.0", &component);
