@@ -1,0 +1,48 @@
+/* table.h - what a study found: a row for each variant over its seeds, one for each
+ * trial that failed, one for each floor.                                               */
+#ifndef MLS_STUDY_TABLE_H
+#define MLS_STUDY_TABLE_H
+
+#include "base/value.h"
+#include "study/statistics.h"
+
+typedef struct mls_table_trial {
+    const char      *id, *label;       /* label: of the variant                        */
+    const mls_value *point;
+    int              variant;          /* 0 ..                                         */
+    int64_t          seed, parameters;
+    const mls_value *result;           /* result.yaml; NULL when it is not complete    */
+    const char      *reason;           /* then: why                                    */
+} mls_table_trial;
+
+typedef enum { MLS_LINE_VARIANT, MLS_LINE_FLOOR, MLS_LINE_MISSING } mls_line_kind;
+
+typedef struct mls_table_line {
+    mls_line_kind  kind;
+    const char    *label, *reason;     /* reason of a missing trial, or NULL           */
+    mls_moments    by;
+    mls_difference to;                 /* against the baseline; value NaN: none        */
+    int            baseline;           /* 1: others are compared with it               */
+    double         parameters, tokens_per_second, memory, spike_rate;  /* means; NaN   */
+    double        *measure;            /* means of table.measure                       */
+} mls_table_line;
+
+typedef struct mls_table {
+    const char      *study, *by;
+    const char     **measure;  int n_measures;
+    mls_table_line  *line;     int n_lines;
+    int              paired, compared;
+    const mls_table_trial *trial;  int n_trials;
+} mls_table;
+
+/* settings: the study's map (name, compare, measure, floors). */
+void  mls_table_make(mls_arena *a, const mls_value *settings, const mls_table_trial *trial,
+                     int n, mls_table *out, mls_error *e);
+char *mls_table_text(mls_arena *a, const mls_table *t);
+char *mls_table_csv(mls_arena *a, const mls_table *t);
+
+/* A number of a result by its dotted path, or by its last name: test before validation
+ * before the rest.  NaN when there is none.                                            */
+double mls_table_find(const mls_value *result, const char *name);
+
+#endif
