@@ -31,7 +31,10 @@ typedef struct mamba {
 
 /* ---- The scan -------------------------------------------------------------------- */
 
-enum { CHUNK = 64, CHANNELS = 64, GROUP = 4 };      /* steps, channels, states        */
+enum { CHUNK = 64, CHANNELS = 64, GROUP = 4, AHEAD = 6 };  /* steps, channels, states;
+                                                       rows to fetch before their use  */
+typedef float four __attribute__((vector_size(16)));
+typedef float four_at __attribute__((vector_size(16), aligned(4), may_alias));
 
 /* Everything that an item of the scan reads and writes; items overlap in nothing. */
 typedef struct scan_job {

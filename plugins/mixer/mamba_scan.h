@@ -128,6 +128,15 @@ FUN VF FN(phi_slope)(VF x, VF a, VF phi)
 
 /* ---- Tables in the scan's own layout: [block][n][lane] ---------------------------- */
 
+/* Rows lie whole pages apart, where no hardware looks ahead. */
+FUN void FN(ahead)(const float *row, int64_t stride, int64_t width, int write)
+{
+    for (int64_t c = 0; row && c < width; c += 16) {
+        if (write) __builtin_prefetch(row + AHEAD * stride + c, 1);
+        else __builtin_prefetch(row + AHEAD * stride + c, 0);
+    }
+}
+
 /* A log2(e) = -exp(A_log) log2(e); 0 in padding, where h then stays 0. */
 TARGET static void FN(rates)(const scan_job *j)
 {
@@ -228,6 +237,8 @@ FUN int FN(prepare)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64
     for (int64_t t = 0; t < len; t++) {
         const int64_t row = ((t0 + t) * j->B + b) * j->E + e0;
         const int off = FN(masked)(j, t0 + t, b);
+        FN(ahead)(j->u + row, j->B * j->E, width, 0);
+        FN(ahead)(j->raw + row, j->B * j->E, width, 0);
         for (int64_t k = 0; k * LANES < width; k++) {
             const int64_t c = k * LANES, n = width - c;
             if (off) { dt[k][t] = du[k][t] = y[k][t] = (VF){ 0 }; continue; }
@@ -281,6 +292,8 @@ TARGET static void FN(forward_item)(int64_t item, void *arg)
         for (int64_t t = 0; t < len; t++) {
             const int64_t at = (t0 + t) * j->B + b;
             const int off = FN(masked)(j, t0 + t, b);
+            FN(ahead)(j->z + at * j->zs + e0, j->B * j->zs, width, 0);
+            FN(ahead)(j->out + at * j->E + e0, j->B * j->E, width, 1);
             for (int64_t k = 0; k * LANES < width; k++) {
                 const int64_t c = e0 + k * LANES, n = width - k * LANES;
                 const VF z = FN(take)(j->z + at * j->zs + c, n);
@@ -340,13 +353,22 @@ FUN void FN(retreat)(int zoh, int64_t len, const FN(reverse) *r)
     }
 }
 
-FUN float FN(total)(VF x)
+/* The sums over lanes of GROUP vectors, side by side. */
+FUN four FN(totals)(const VF *x)
 {
-    float s[LANES];
-    FN(save)(s, x);
-    for (int w = LANES / 2; w; w /= 2)
-        for (int l = 0; l < w; l++) s[l] += s[l + w];
-    return s[0];
+    four r[GROUP];
+    for (int g = 0; g < GROUP; g++) {
+        float s[LANES];
+        FN(save)(s, x[g]);
+        r[g] = *(const four_at *)s;
+        for (int l = 4; l < LANES; l += 4) r[g] += *(const four_at *)(s + l);
+    }
+    const four p = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5)
+                 + __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+    const four q = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5)
+                 + __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+    return __builtin_shufflevector(p, q, 0, 1, 4, 5)
+         + __builtin_shufflevector(p, q, 2, 3, 6, 7);
 }
 
 /* dy = d loss / d y of one chunk. */
@@ -356,6 +378,8 @@ FUN void FN(ungate)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64
     for (int64_t t = 0; t < len; t++) {
         const int64_t at = (t0 + t) * j->B + b;
         const int off = FN(masked)(j, t0 + t, b);
+        FN(ahead)(j->z + at * j->zs + e0, j->B * j->zs, width, 0);
+        FN(ahead)(j->gout + at * j->E + e0, j->B * j->E, width, 0);
         for (int64_t k = 0; k * LANES < width; k++) {
             const int64_t c = e0 + k * LANES, n = width - k * LANES;
             const VF z = FN(take)(j->z + at * j->zs + c, n);
@@ -374,6 +398,9 @@ FUN void FN(finish)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64
     for (int64_t t = 0; t < len; t++) {
         const int64_t at = (t0 + t) * j->B + b;
         if (FN(masked)(j, t0 + t, b)) continue;
+        FN(ahead)(j->gz ? j->gz + at * j->zs + e0 : NULL, j->B * j->zs, width, 1);
+        FN(ahead)(j->gu ? j->gu + at * j->E + e0 : NULL, j->B * j->E, width, 1);
+        FN(ahead)(j->graw ? j->graw + at * j->E + e0 : NULL, j->B * j->E, width, 1);
         for (int64_t k = 0; k * LANES < width; k++) {
             const int64_t c = e0 + k * LANES, n = width - k * LANES, i = at * j->E + c;
             const VF u = FN(take)(j->u + i, n), dyt = dy[k][t], gq = gdu[k][t];
@@ -436,12 +463,14 @@ TARGET static void FN(backward_item)(int64_t item, void *arg)
                 if (j->zoh) FN(retreat)(1, len, &r);
                 else FN(retreat)(0, len, &r);
             }
-            for (int64_t t = 0; t < len; t++)
+            for (int64_t t = 0; t < len; t++) {
+                const int64_t i = ((s * j->T + t0 + t) * j->B + b) * j->N + n;
+                const four sb = FN(totals)(gB[t]), sc = FN(totals)(gC[t]);
                 for (int64_t g = 0; g < GROUP && n + g < j->N; g++) {
-                    const int64_t i = (((s * j->T + t0 + t) * j->B) + b) * j->N + n + g;
-                    j->gb_part[i] = FN(total)(gB[t][g]);
-                    j->gc_part[i] = FN(total)(gC[t][g]);
+                    j->gb_part[i + g] = sb[g];
+                    j->gc_part[i + g] = sc[g];
                 }
+            }
         }
         FN(finish)(j, t0, len, b, e0, width, dt, dy, y, gdt, gdu);
     }
