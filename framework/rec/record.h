@@ -8,14 +8,16 @@
 
 /* One request of `record`: "enc.spikes" or { "liq.state", every = 50, samples = 1 }.    */
 typedef struct mls_request {
-    const char *selector;         /* "enc.spikes", "layer1.ssm.*", "*"                 */
-    int64_t every;                /* training steps between records; 0 = evaluations only */
+    const char *selector;         /* "enc.spikes" in any layer, "layer1.ssm.*", "*"    */
+    int64_t every;                /* record when the training step divides by it;
+                                     0 = evaluations only, one record each              */
     int64_t steps;                /* first n time steps of the sequence; 0 = all       */
     int64_t samples, units;       /* first n of the batch, of the width; 0 = all       */
     int     round_bits;           /* mantissa bits kept; 0 = raw                       */
 } mls_request;
 
-/* Parses `record` (list of strings or maps). */
+/* Parses `record`: a list of strings or maps.  When several requests select a channel,
+ * the last one counts.                                                                  */
 int mls_request_parse(const mls_value *list, mls_request **out, int *n, mls_arena *a, mls_error *e);
 /* Bytes that the requests will write over `steps` training steps for these channels; an
  * error when a selector matches nothing (with the nearest) or the sum is above limit,
@@ -35,10 +37,14 @@ typedef struct mls_recorder_config {
     const char *const (*provenance)[2];  int n_provenance;     /* name, text           */
     int64_t            resume_step; /* > 0: continue a .part after this training step;
                                        what lies beyond is cut                         */
+    const char *const *metric;    int n_metrics;   /* every name that will be told: a
+                                       file that is being read cannot get new ones     */
 } mls_recorder_config;
 
 mls_recorder *mls_recorder_open(const mls_recorder_config *c, mls_error *e);
-/* Set before each forward: which training step; 1 while evaluating. */
+/* Set before each forward: which training step; 1 while evaluating.  Of several forwards
+ * with the same arguments the first is recorded.  A metric has one value a step, and
+ * names that were not announced are ignored.                                             */
 void mls_recorder_at(mls_recorder *r, int64_t step, int evaluating);
 mls_observer mls_recorder_observer(mls_recorder *r);
 void mls_recorder_metric(mls_recorder *r, const char *name, int64_t step, double value);
@@ -47,6 +53,13 @@ int  mls_recorder_flush(mls_recorder *r);
 /* Verifies, marks complete, renames.  0 on failure. */
 int  mls_recorder_close(mls_recorder *r, mls_error *e);
 void mls_recorder_abandon(mls_recorder *r);      /* leaves the .part as it is          */
+/* Why recording stopped (nothing is written after the first failure); set == 0: it goes
+ * on.  And what was odd on opening, such as a damaged file that was kept aside, or NULL. */
+const mls_error *mls_recorder_error(const mls_recorder *r);
+const char      *mls_recorder_warning(const mls_recorder *r);
+/* Copies what a killed writer left, up to the last whole record, into the new file `to`;
+ * `from` is only read.                                                                   */
+int  mls_record_recover(const char *from, const char *to, mls_error *e);
 
 /* Checkpoints: temporary file, fsync, rename, fsync of the directory.  note: JSON text. */
 int mls_checkpoint_save(const char *path, const mls_bundle *b, const char *note, mls_error *e);
