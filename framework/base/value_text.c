@@ -87,10 +87,12 @@ static void quote(out *o, const char *s)
 /* The shortest decimal that reads back to the same double. */
 static void shortest(double x, char text[40])
 {
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, 40, "%.*g", digits, x);
-        if (strtod(text, NULL) == x) return;
-    }
+    int digits = 1;
+    do snprintf(text, 40, "%.*g", digits, x);
+    while (strtod(text, NULL) != x && ++digits <= 17);
+    /* 20, not 2e+01 */
+    if (fabs(x) >= 10.0 && fabs(x) < 1e15 && strchr(text, 'e'))
+        snprintf(text, 40, "%.0f", x);
 }
 
 /* JSON and our YAML have no NaN or Inf: such a number is written as null. */

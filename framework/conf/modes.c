@@ -98,9 +98,8 @@ static void extra_wires(const mode *m, const mls_value *nodes, char *text, size_
     static const char *const no_membrane_in[] = { "adapter.rate", "adapter.temporal",
         "adapter.identity", NULL };
     static const char *const no_exchange_in[] = { "mixer.identity", "mixer.mlp",
-        "mixer.attention", "mixer.s4d", "mixer.multiscale", NULL };
-    static const char *const no_tau_in[] = { "liquid.identity", "liquid.gru", "liquid.lstm",
-        NULL };
+        "mixer.attention", NULL };
+    static const char *const no_tau_in[] = { "liquid.identity", NULL };
     size_t n = strlen(text);
     if (has_role(m, "ad") && !is_any(nodes, "ad", no_membrane_in))
         n += (size_t)snprintf(text + n, room - n, "; enc.membrane -> ad.membrane");

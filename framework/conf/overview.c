@@ -25,8 +25,8 @@ const mls_alias mls_aliases[] = {
     { "spike_to_mamba_method", NULL, "adapter: rate, temporal, potential" },
     { "spike_temporal_tau", "network.nodes.ad.tau", "time constant of adapter.temporal" },
     { "use_cross_attention", NULL, "true: fusion.cross_attention; false: fusion.gate" },
-    { "use_adaptive_gating", NULL, "true: fusion.gate; false: fusion.sum (unless attention)" },
-    { "num_gate_heads", "network.nodes.fuse.heads", "heads of fusion.gate" },
+    { "use_adaptive_gating", NULL, "false: fusion.sum; with attention: its gate, or fixed weights" },
+    { "num_gate_heads", NULL, "heads of fusion.gate, or of attention's own gate" },
     { "cross_attn_heads", "network.nodes.fuse.heads", "heads of fusion.cross_attention" },
     { "sequence_length", "task.length", "time steps of a sample" },
     { "batch_size", "train.batch", "samples of a batch" },
@@ -151,8 +151,10 @@ static void choose_components(work *w)
     else if (cross == 0 || gate > 0)
         assign_component(w, cross == 0 ? "use_cross_attention" : "use_adaptive_gating", "fuse",
                          "fusion.gate");
+    /* Attention enhances both streams; gating then says how the two are weighed. */
     if (cross > 0 && gate >= 0)
-        note(w, "use_adaptive_gating", "use_cross_attention already chooses the fusion");
+        assign(w, "use_adaptive_gating", "network.nodes.fuse.weight",
+               mls_value_string(w->a, gate ? "gate" : "fixed"));
 }
 
 /* Why a field means nothing for the components chosen; NULL when it does. */
@@ -164,12 +166,23 @@ static const char *idle(work *w, const char *name)
         return !strcmp(standing(w, "ad"), "adapter.rate") ||
                !strcmp(standing(w, "ad"), "adapter.potential")
                    ? "only the method temporal has a time constant" : NULL;
-    if (!strcmp(name, "num_gate_heads"))
-        return strcmp(standing(w, "fuse"), "fusion.gate") ? "the fusion is not fusion.gate" : NULL;
     if (!strcmp(name, "cross_attn_heads"))
         return strcmp(standing(w, "fuse"), "fusion.cross_attention")
                    ? "the fusion is not fusion.cross_attention" : NULL;
     return NULL;
+}
+
+static void set_gate_heads(work *w)
+{
+    const mls_value *v = field(w, "num_gate_heads");
+    if (!v || v->kind == MLS_V_NULL) return;
+    const char *fusion = standing(w, "fuse");
+    if (!strcmp(fusion, "fusion.gate"))
+        assign(w, "num_gate_heads", "network.nodes.fuse.heads", mls_value_copy(w->a, v));
+    else if (!strcmp(fusion, "fusion.cross_attention"))
+        assign(w, "num_gate_heads", "network.nodes.fuse.gate_heads", mls_value_copy(w->a, v));
+    else
+        note(w, "num_gate_heads", "the fusion has no gate");
 }
 
 static int has_alias(const mls_alias *row, const char *name)
@@ -214,6 +227,7 @@ const char *mls_conf_overview(mls_arena *a, mls_value *config, const mls_value *
     const mls_value *mode = field(&w, "integration_mode");
     if (mode) assign(&w, "integration_mode", "network.mode", mls_value_copy(a, mode));
     choose_components(&w);
+    set_gate_heads(&w);
     for (const mls_alias *row = mls_aliases; row->name && !e->set; row++) {
         const mls_value *v = field(&w, row->name);
         if (!v || v->kind == MLS_V_NULL || !row->path) continue;

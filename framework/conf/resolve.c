@@ -235,9 +235,11 @@ static mls_value *train(mls_arena *a, const mls_value *given, mls_error *e)
 {
     only(given, "train", e);
     mls_value *out = scalars(a, given, "train", e);
-    /* Whoever asks for epochs or tokens does not want the default number of steps too. */
+    /* Whoever names another end does not want the default number of steps too. */
     if (!e->set && !present(given, "steps") &&
-        (mls_value_get_int(out, "epochs", 0, e) > 0 || mls_value_get_int(out, "tokens", 0, e) > 0))
+        (mls_value_get_int(out, "epochs", 0, e) > 0 ||
+         mls_value_get_int(out, "tokens", 0, e) > 0 ||
+         mls_value_get_real(out, "minutes", 0, e) > 0))
         mls_value_set(a, out, "steps", mls_value_int(a, 0));
     return out;
 }

@@ -1,0 +1,146 @@
+#define _GNU_SOURCE 1
+#include "cli/cli.h"
+#include "conf/conf.h"
+#include "rec/record.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef MLS_VERSION
+#define MLS_VERSION "0.1.0"
+#endif
+
+volatile int mls_cli_stop;
+static char *line;
+
+typedef int (*verb_function)(int, char **, const mls_registry *, mls_error *);
+static const struct verb { const char *name; verb_function run; } verbs[] = {
+    { "train", mls_verb_train }, { "eval", mls_verb_eval }, { "generate", mls_verb_generate },
+    { "run", mls_verb_study }, { "check", mls_verb_study }, { "list", mls_verb_list },
+    { "help", mls_verb_help }, { "trial", mls_verb_trial }
+};
+enum { VERBS = sizeof verbs / sizeof *verbs };
+
+const char *mls_cli_line(void) { return line ? line : ""; }
+
+/* The first signal asks, the second SIGINT does not wait for an answer. */
+static void on_signal(int number)
+{
+    if (mls_cli_stop && number == SIGINT) _exit(MLS_EXIT_INTERRUPTED);
+    mls_cli_stop = 1;
+}
+
+void mls_cli_signals(void)
+{
+    struct sigaction s = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    sigemptyset(&s.sa_mask);
+    sigaction(SIGINT, &s, NULL);
+    sigaction(SIGTERM, &s, NULL);
+}
+
+/* "path:line:column: ..." at the start of a message: the line itself under it. */
+static void show_source(const char *text)
+{
+    mls_arena a = { 0 };
+    for (const char *p = strchr(text, ':'); p && p - text < 4000; p = strchr(p + 1, ':')) {
+        int row, column, used = 0;
+        if (sscanf(p, ":%d:%d:%n", &row, &column, &used) != 2 || !used) continue;
+        const char *path = mls_arena_printf(&a, "%.*s", (int)(p - text), text);
+        const char *excerpt = mls_yaml_excerpt(&a, path, row, column);
+        if (*excerpt) fprintf(stderr, "%s\n", excerpt + 1);
+        break;
+    }
+    mls_arena_free(&a);
+}
+
+void mls_cli_complain(const mls_error *e)
+{
+    if (!strchr(e->text, '\n') && strchr(e->text, ':')) {
+        fprintf(stderr, "mls: %s\n", e->text);
+        show_source(e->text);
+    } else {
+        fprintf(stderr, "mls: %s\n", e->text);
+    }
+}
+
+/* OpenBLAS and OpenMP read their environment when they are loaded, before main: so the
+ * program starts itself once more with what they must read.                             */
+static void pin_libraries(char **argv)
+{
+    if (getenv("OPENBLAS_NUM_THREADS") && getenv("OMP_NUM_THREADS")) return;
+    if (setenv("OPENBLAS_NUM_THREADS", "1", 0) || setenv("OMP_NUM_THREADS", "1", 0)) return;
+    execv("/proc/self/exe", argv);
+    /* No /proc: mls_plug_init pins what can be pinned from here. */
+}
+
+static char *joined(int argc, char **argv)
+{
+    size_t n = 1;
+    for (int i = 0; i < argc; i++) n += strlen(argv[i]) + 3;
+    char *s = malloc(n), *p = s;
+    for (int i = 0; s && i < argc; i++) {
+        const int quote = !*argv[i] || strpbrk(argv[i], " \t\n'\"$&;()<>|*?") != NULL;
+        p += snprintf(p, n - (size_t)(p - s), "%s%s%s%s", i ? " " : "", quote ? "'" : "",
+                      argv[i], quote ? "'" : "");
+    }
+    return s;
+}
+
+static const struct verb *find_verb(const char *name, mls_error *e)
+{
+    const char *names[VERBS];
+    for (int i = 0; i < VERBS; i++) {
+        names[i] = verbs[i].name;
+        if (!strcmp(name, names[i])) return &verbs[i];
+    }
+    const char *near = mls_error_nearest(name, names, VERBS);
+    mls_error_set(e, "there is no \"mls %.60s\"%s%s%s (see mls help)", name,
+                  near ? "; did you mean \"mls " : "", near ? near : "", near ? "\"?" : "");
+    return NULL;
+}
+
+static int run(int argc, char **argv, mls_error *e)
+{
+    const char *name = argc > 1 ? argv[1] : "help";
+    if (!strcmp(name, "--help") || !strcmp(name, "-h")) name = "help";
+    if (!strcmp(name, "version") || !strcmp(name, "--version")) {
+        fputs("mls " MLS_VERSION "\n", stdout);
+        return MLS_EXIT_DONE;
+    }
+    const struct verb *v = find_verb(name, e);
+    if (!v) return MLS_EXIT_USAGE;
+    mls_registry r = { 0 };
+    char *help[] = { argv[0], (char *)v->name };
+    const int asks = argc > 2 && (!strcmp(argv[2], "--help") || !strcmp(argv[2], "-h"));
+    mls_rec_init();
+    mls_plug_extend("mls.array-file/1", &mls_rec_array_file);
+    mls_plug_init();
+    int status = MLS_EXIT_FAILED;
+    if (mls_registry_load(&r, NULL, e))
+        status = asks ? mls_verb_help(!strcmp(name, "train") ? 2 : 1, help, &r, e)
+                 : argc > 1 ? v->run(argc - 1, argv + 1, &r, e) : v->run(1, help, &r, e);
+    mls_registry_free(&r);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static mls_error e;
+    pin_libraries(argv);
+    line = joined(argc, argv);
+    int status = run(argc, argv, &e);
+    if (e.set) {
+        mls_cli_complain(&e);
+        if (status == MLS_EXIT_DONE) status = MLS_EXIT_FAILED;
+    }
+    if (fflush(stdout) != 0 && status == MLS_EXIT_DONE) {
+        fprintf(stderr, "mls: standard output: %s\n", strerror(errno));
+        status = MLS_EXIT_FAILED;
+    }
+    free(line);
+    return status;
+}

@@ -1,0 +1,76 @@
+#include "study/watch.h"
+
+#include <math.h>
+#include <string.h>
+
+static void tell(mls_watch *w)
+{
+    if (!w->recorder || w->told == w->step) return;
+    mls_recorder_at(w->recorder, w->step, w->evaluating);
+    w->told = w->step;
+}
+
+static int spike_channel(const mls_watch *w, const char *node, const char *name)
+{
+    for (int i = 0; w->evaluating && i < w->n; i++)
+        if (!strcmp(w->node[i], node) && !strcmp(w->name[i], name)) return i;
+    return -1;
+}
+
+static int wanted(void *arg, const char *node, const char *name)
+{
+    mls_watch *w = arg;
+    tell(w);
+    if (spike_channel(w, node, name) >= 0) return 1;
+    return w->recorder && w->inner.wanted(w->inner.arg, node, name);
+}
+
+static void value(void *arg, const mls_channel *ch, mls_t v, int64_t t0)
+{
+    mls_watch *w = arg;
+    tell(w);
+    const int i = ch->flags & MLS_SPIKES ? spike_channel(w, ch->node, ch->name) : -1;
+    if (i >= 0 && v->data) {
+        double sum = 0.0;
+        for (int64_t k = 0; k < v->count; k++) sum += (double)v->data[k];
+        w->spikes[i] += sum;
+        w->count[i] += (double)v->count;
+    }
+    if (w->recorder && w->inner.wanted(w->inner.arg, ch->node, ch->name))
+        w->inner.value(w->inner.arg, ch, v, t0);
+}
+
+void mls_watch_attach(mls_watch *w, mls_run *run, mls_recorder *recorder, int evaluating,
+                      mls_arena *a)
+{
+    mls_channel *list = NULL;
+    *w = (mls_watch){ .recorder = recorder, .evaluating = evaluating, .told = -1 };
+    if (!run) return;
+    if (recorder) w->inner = mls_recorder_observer(recorder);
+    const int n = evaluating ? mls_run_channels(run, &list, a) : 0;
+    for (int i = 0; i < n && w->n < MLS_WATCH_MOST; i++) {
+        if (!(list[i].flags & MLS_SPIKES)) continue;
+        w->node[w->n] = list[i].node;
+        w->name[w->n++] = list[i].name;
+    }
+    const mls_observer o = { w, wanted, value };
+    if (recorder || w->n) mls_run_observe(run, &o);
+}
+
+void mls_watch_clear(mls_watch *w)
+{
+    memset(w->spikes, 0, sizeof w->spikes);
+    memset(w->count, 0, sizeof w->count);
+}
+
+double mls_watch_rate(const mls_watch *w)
+{
+    double sum = 0.0;
+    int n = 0;
+    for (int i = 0; i < w->n; i++)
+        if (w->count[i] > 0.0) {
+            sum += w->spikes[i] / w->count[i];
+            n++;
+        }
+    return n ? sum / n : NAN;
+}
