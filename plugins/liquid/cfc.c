@@ -11,27 +11,35 @@
  * of the work of the heads saved.
  */
 #include <math.h>
-#include <stdio.h>
 #include <mls/product.h>
+#include <stdio.h>
 
 enum { MAX_LAYERS = 8 };
 enum { LECUN_TANH, SILU, RELU, TANH, GELU };
 enum { FF1, FF2, TIME_A, TIME_B };
-enum { IN_X, IN_H, IN_DT, IN_TAU, IN_MASK, IN_WEIGHT, MAX_IN = IN_WEIGHT + 2 * MAX_LAYERS + 8 };
+enum {
+    IN_X,
+    IN_H,
+    IN_DT,
+    IN_TAU,
+    IN_MASK,
+    IN_WEIGHT,
+    MAX_IN = IN_WEIGHT + 2 * MAX_LAYERS + 8
+};
 enum { OUT_Y, OUT_H, OUT_HEADS, OUT_ACT, MAX_OUT = OUT_ACT + 2 * MAX_LAYERS };
 
 typedef struct cfc {
-    int64_t    units, backbone_units, backbone_layers;
-    int        activation, head_activation;
-    mls_t      weight[2 * MAX_LAYERS + 8];       /* w, b of each layer, then of each head */
-    mls_t      tau;
+    int64_t units, backbone_units, backbone_layers;
+    int activation, head_activation;
+    mls_t weight[2 * MAX_LAYERS + 8]; /* w, b of each layer, then of each head */
+    mls_t tau;
     mls_state *h;
 } cfc;
 
 /* ---- Activations ---------------------------------------------------------------- */
 
 #define LECUN_OUT 1.7159f
-#define LECUN_IN  0.666f
+#define LECUN_IN 0.666f
 
 /* erf to 1.5e-7 (Abramowitz and Stegun 7.1.26); *density is exp(-x x). */
 MLS_INLINE float erf_of(float x, float *density)
@@ -86,18 +94,20 @@ MLS_INLINE void activate_back(int kind, int64_t n, const float *restrict a,
             g[i] *= LECUN_OUT * LECUN_IN * (1.0f - (r * a[i]) * (r * a[i]));
 }
 
-/* ---- The sequence as one op ------------------------------------------------------- */
+/* ---- The sequence as one op */
 
 typedef struct sizes {
-    int64_t T, B, S, H, L, U;   /* steps, batch, inputs, units, backbone layers and units */
-    int64_t heads;              /* 4 with dt or tau, else 3: f1 | f2 | gate               */
-    int64_t Z, N, F;            /* into the heads, out of them, out of the first product  */
+    int64_t T, B, S, H, L,
+        U;           /* steps, batch, inputs, units, backbone layers and units */
+    int64_t heads;   /* 4 with dt or tau, else 3: f1 | f2 | gate */
+    int64_t Z, N, F; /* into the heads, out of them, out of the first product */
 } sizes;
 
 static sizes sizes_of(const mls_call *k)
 {
     const cfc *p = k->attr;
-    sizes s = { .T = k->in[IN_X]->dim[0], .B = k->in[IN_X]->dim[1], .S = k->in[IN_X]->dim[2] };
+    sizes s = {
+        .T = k->in[IN_X]->dim[0], .B = k->in[IN_X]->dim[1], .S = k->in[IN_X]->dim[2]};
     s.H = p->units;
     s.L = p->backbone_layers;
     s.U = p->backbone_units;
@@ -124,7 +134,8 @@ static float *stack(const mls_call *k, const sizes *s, int bias, int64_t cols)
     const int64_t n = s->H * cols;
     float *w = mls->scratch(k, (size_t)(s->heads * n) * sizeof(float));
     for (int i = 0; w && i < s->heads; i++)
-        memcpy(w + i * n, (bias ? bias_of(k, s, i) : weight_of(k, s, i))->data, (size_t)n * 4);
+        memcpy(w + i * n, (bias ? bias_of(k, s, i) : weight_of(k, s, i))->data,
+               (size_t)n * 4);
     if (w && s->heads == 3) {
         const float *b = (bias ? bias_of(k, s, TIME_B) : weight_of(k, s, TIME_B))->data;
         for (int64_t i = 0; i < n; i++) w[TIME_A * n + i] += b[i];
@@ -133,7 +144,8 @@ static float *stack(const mls_call *k, const sizes *s, int bias, int64_t cols)
 }
 
 /* From the heads' sums of one step to the gate and the new h; y may not be h. */
-MLS_INLINE void gate(const mls_call *k, const sizes *s, int64_t t, const float *h, float *y)
+MLS_INLINE void gate(const mls_call *k, const sizes *s, int64_t t, const float *h,
+                     float *y)
 {
     const cfc *p = k->attr;
     const int64_t H = s->H;
@@ -142,10 +154,12 @@ MLS_INLINE void gate(const mls_call *k, const sizes *s, int64_t t, const float *
     for (int64_t b = 0; b < s->B; b++) {
         const int64_t row = t * s->B + b;
         float *restrict f1 = k->out[OUT_HEADS]->data + row * s->N;
-        float *restrict f2 = f1 + H, *restrict gs = f1 + s->N - H, *restrict yb = y + b * H;
+        float *restrict f2 = f1 + H, *restrict gs = f1 + s->N - H,
+                        *restrict yb = y + b * H;
         const float dt = k->in[IN_DT] ? k->in[IN_DT]->data[row] : 1.0f;
         if (k->in[IN_TAU]) {
-            const float *restrict tau = k->in[IN_TAU]->data + row * H, *restrict a = f2 + H;
+            const float *restrict tau = k->in[IN_TAU]->data + row * H, *restrict a =
+                                                                           f2 + H;
             for (int64_t j = 0; j < H; j++) gs[j] += a[j] * (dt / tau[j]);
         } else if (s->heads == 4) {
             const float *restrict a = f2 + H;
@@ -167,33 +181,40 @@ MLS_INLINE void forward_body(const mls_call *k)
     const cfc *p = k->attr;
     const sizes s = sizes_of(k);
     const float *w = stack(k, &s, 0, s.Z), *b = stack(k, &s, 1, 1);
-    const float *w0 = s.L ? k->in[IN_WEIGHT]->data : w, *b0 = s.L ? k->in[IN_WEIGHT + 1]->data : b;
+    const float *w0 = s.L ? k->in[IN_WEIGHT]->data : w,
+                *b0 = s.L ? k->in[IN_WEIGHT + 1]->data : b;
     const int64_t ld = s.S + s.H;
     float *first = k->out[s.L ? OUT_ACT : OUT_HEADS]->data, *y = k->out[OUT_Y]->data;
-    const mls_product back = mls_product_of(k, s.T, w0 ? w0 + s.S : NULL, ld, 1, s.H, s.F, NULL);
+    const mls_product back =
+        mls_product_of(k, s.T, w0 ? w0 + s.S : NULL, ld, 1, s.H, s.F, NULL);
     mls_product layer[MAX_LAYERS + 1];
     for (int64_t l = 1; l <= s.L; l++)
-        layer[l] = l < s.L ? mls_product_of(k, s.T, k->in[IN_WEIGHT + 2 * l]->data, s.U, 1, s.U, s.U,
-                                     k->in[IN_WEIGHT + 2 * l + 1]->data)
-                           : mls_product_of(k, s.T, w, s.U, 1, s.U, s.N, b);
+        layer[l] = l < s.L
+                       ? mls_product_of(k, s.T, k->in[IN_WEIGHT + 2 * l]->data, s.U, 1,
+                                        s.U, s.U, k->in[IN_WEIGHT + 2 * l + 1]->data)
+                       : mls_product_of(k, s.T, w, s.U, 1, s.U, s.N, b);
     int ok = w && b && back.start;
     for (int64_t l = 1; l <= s.L; l++) ok &= layer[l].start != NULL;
-    if (!ok) return;                                         /* no memory: already said */
+    if (!ok) return; /* no memory: already said */
 
-    for (int64_t r = 0; r < s.T * s.B; r++) memcpy(first + r * s.F, b0, (size_t)s.F * sizeof(float));
-    mls->gemm_rows(k, s.B, 0, 1, s.T * s.B, s.F, s.S, 1.0f, k->in[IN_X]->data, s.S, w0, ld, 1.0f,
-                   first, s.F);
+    for (int64_t r = 0; r < s.T * s.B; r++)
+        memcpy(first + r * s.F, b0, (size_t)s.F * sizeof(float));
+    mls->gemm_rows(k, s.B, 0, 1, s.T * s.B, s.F, s.S, 1.0f, k->in[IN_X]->data, s.S, w0,
+                   ld, 1.0f, first, s.F);
     const float *h = k->in[IN_H]->data;
     for (int64_t t = 0; t < s.T; t++) {
         const int64_t row = t * s.B;
         mls_product_run(&back, s.B, h, 1, first + row * s.F);
         for (int64_t l = 0; l < s.L; l++) {
             float *a = k->out[OUT_ACT + l]->data + row * s.U;
-            activate(p->activation, s.B * s.U, a, k->n_out > OUT_ACT + s.L
-                     ? k->out[OUT_ACT + s.L + l]->data + row * s.U : NULL);
+            activate(p->activation, s.B * s.U, a,
+                     k->n_out > OUT_ACT + s.L
+                         ? k->out[OUT_ACT + s.L + l]->data + row * s.U
+                         : NULL);
             const int64_t n = l + 1 < s.L ? s.U : s.N;
             mls_product_run(&layer[l + 1], s.B, a, 0,
-                     k->out[l + 1 < s.L ? OUT_ACT + l + 1 : OUT_HEADS]->data + row * n);
+                            k->out[l + 1 < s.L ? OUT_ACT + l + 1 : OUT_HEADS]->data +
+                                row * n);
         }
         gate(k, &s, t, h, y + row * s.H);
         h = y + row * s.H;
@@ -207,16 +228,18 @@ MLS_INLINE void gate_back(const mls_call *k, const sizes *s, int64_t t, float *d
 {
     const cfc *p = k->attr;
     const int64_t H = s->H;
-    const float lo = p->head_activation ? LECUN_OUT : 1.0f, li = p->head_activation ? LECUN_IN : 1.0f;
-    const float scale = lo * li, r = 1.0f / lo;
+    const float scale = p->head_activation ? LECUN_OUT * LECUN_IN : 1.0f;
+    const float r = p->head_activation ? 1.0f / LECUN_OUT : 1.0f;
     const mls_t tau = k->in[IN_TAU], dt = k->in[IN_DT];
     for (int64_t b = 0; b < s->B; b++) {
         const int64_t row = t * s->B + b;
         const float *restrict f1 = k->out[OUT_HEADS]->data + row * s->N;
-        const float *restrict f2 = f1 + H, *restrict a = f2 + H, *restrict gs = f1 + s->N - H;
+        const float *restrict f2 = f1 + H, *restrict a = f2 + H,
+                              *restrict gs = f1 + s->N - H;
         const float *restrict gy = k->out[OUT_Y]->grad + row * H;
         float *restrict d1 = k->out[OUT_HEADS]->grad + row * s->N;
-        float *restrict d2 = d1 + H, *restrict da = d2 + H, *restrict dg = d1 + s->N - H;
+        float *restrict d2 = d1 + H, *restrict da = d2 + H,
+                        *restrict dg = d1 + s->N - H;
         float *restrict db = dh + b * H;
         if (k->in[IN_MASK] && k->in[IN_MASK]->data[row] == 0.0f) {
             memset(d1, 0, (size_t)s->N * sizeof(float));
@@ -237,13 +260,15 @@ MLS_INLINE void gate_back(const mls_call *k, const sizes *s, int64_t t, float *d
             const float rate = tau ? 1.0f / tau->data[row * H + j] : 1.0f;
             da[j] = dg[j] * step * rate;
             sum += dg[j] * a[j] * rate;
-            if (tau && tau->grad) tau->grad[row * H + j] -= dg[j] * a[j] * step * rate * rate;
+            if (tau && tau->grad)
+                tau->grad[row * H + j] -= dg[j] * a[j] * step * rate * rate;
         }
         if (dt && dt->grad) dt->grad[row] += sum;
     }
 }
 
-MLS_INLINE void add_rows(int64_t rows, int64_t n, const float *restrict g, float *restrict sum)
+MLS_INLINE void add_rows(int64_t rows, int64_t n, const float *restrict g,
+                         float *restrict sum)
 {
     for (int64_t r = 0; r < rows; r++)
         for (int64_t j = 0; j < n; j++) sum[j] += g[r * n + j];
@@ -255,19 +280,22 @@ static void add(int64_t n, const float *g, float *to)
 }
 
 /* c[m][n] = sum over rows of g[rows][m] a[rows][n], added to what c holds. */
-static void outer(const mls_call *k, int64_t rows, const float *g, int64_t m, const float *a,
-                  int64_t n, float *c, int64_t ldc)
+static void outer(const mls_call *k, int64_t rows, const float *g, int64_t m,
+                  const float *a, int64_t n, float *c, int64_t ldc)
 {
-    if (rows && c) mls->gemm_rows(k, m, 1, 0, m, n, rows, 1.0f, g, m, a, n, 1.0f, c, ldc);
+    if (rows && c)
+        mls->gemm_rows(k, m, 1, 0, m, n, rows, 1.0f, g, m, a, n, 1.0f, c, ldc);
 }
 
-/* The gradient of the product of [x, h] with the first weights, over the whole sequence. */
+/* The gradient of the product of [x, h] with the first weights, over the whole
+ * sequence. */
 static void first_weight(const mls_call *k, const sizes *s, const float *g, float *w)
 {
     const int64_t ld = s->S + s->H, rows = s->T * s->B;
     outer(k, rows, g, s->F, k->in[IN_X]->data, s->S, w, ld);
     outer(k, s->B, g, s->F, k->in[IN_H]->data, s->H, w ? w + s->S : NULL, ld);
-    outer(k, rows - s->B, g + s->B * s->F, s->F, k->out[OUT_Y]->data, s->H, w ? w + s->S : NULL, ld);
+    outer(k, rows - s->B, g + s->B * s->F, s->F, k->out[OUT_Y]->data, s->H,
+          w ? w + s->S : NULL, ld);
 }
 
 static void unstack(const mls_call *k, const sizes *s, const float *w, const float *b)
@@ -288,11 +316,14 @@ MLS_INLINE void backward_body(const mls_call *k)
     float *dh = mls->scratch(k, (size_t)(s.B * s.H) * sizeof(float));
     float *dw = mls->scratch(k, (size_t)n_dw * sizeof(float));
     float *dbias = mls->scratch(k, (size_t)(s.L * s.U + s.N) * sizeof(float));
-    float *first = k->out[s.L ? OUT_ACT : OUT_HEADS]->grad, *dheads = k->out[OUT_HEADS]->grad;
-    const mls_product back = mls_product_of(k, s.T, w0 ? w0 + s.S : NULL, ld, 0, s.F, s.H, NULL);
+    float *first = k->out[s.L ? OUT_ACT : OUT_HEADS]->grad,
+          *dheads = k->out[OUT_HEADS]->grad;
+    const mls_product back =
+        mls_product_of(k, s.T, w0 ? w0 + s.S : NULL, ld, 0, s.F, s.H, NULL);
     mls_product layer[MAX_LAYERS + 1];
     for (int64_t l = 1; l <= s.L; l++)
-        layer[l] = l < s.L ? mls_product_of(k, s.T, k->in[IN_WEIGHT + 2 * l]->data, s.U, 0, s.U, s.U, NULL)
+        layer[l] = l < s.L ? mls_product_of(k, s.T, k->in[IN_WEIGHT + 2 * l]->data, s.U,
+                                            0, s.U, s.U, NULL)
                            : mls_product_of(k, s.T, w, s.U, 0, s.N, s.U, NULL);
     int ok = w && dh && dw && dbias && back.start;
     for (int64_t l = 1; l <= s.L; l++) ok &= layer[l].start != NULL;
@@ -309,8 +340,11 @@ MLS_INLINE void backward_body(const mls_call *k)
         for (int64_t l = s.L - 1; l >= 0; l--) {
             float *da = k->out[OUT_ACT + l]->grad + row * s.U;
             mls_product_run(&layer[l + 1], s.B, g, 0, da);
-            activate_back(p->activation, s.B * s.U, k->out[OUT_ACT + l]->data + row * s.U,
-                          k->n_out > OUT_ACT + s.L ? k->out[OUT_ACT + s.L + l]->data + row * s.U : NULL, da);
+            activate_back(
+                p->activation, s.B * s.U, k->out[OUT_ACT + l]->data + row * s.U,
+                k->n_out > OUT_ACT + s.L ? k->out[OUT_ACT + s.L + l]->data + row * s.U
+                                         : NULL,
+                da);
             add_rows(s.B, s.U, da, dbias + l * s.U);
             g = da;
         }
@@ -325,12 +359,16 @@ MLS_INLINE void backward_body(const mls_call *k)
     for (int64_t l = 0; l < s.L; l++) {
         const float *g = k->out[OUT_ACT + l]->grad;
         float *to = k->in[IN_WEIGHT + 2 * l]->grad;
-        if (l == 0) first_weight(k, &s, g, to);
-        else outer(k, rows, g, s.U, k->out[OUT_ACT + l - 1]->data, s.U, to, s.U);
+        if (l == 0)
+            first_weight(k, &s, g, to);
+        else
+            outer(k, rows, g, s.U, k->out[OUT_ACT + l - 1]->data, s.U, to, s.U);
         add(s.U, dbias + l * s.U, k->in[IN_WEIGHT + 2 * l + 1]->grad);
     }
-    if (s.L) outer(k, rows, dheads, s.N, k->out[OUT_ACT + s.L - 1]->data, s.U, dw, s.U);
-    else first_weight(k, &s, dheads, dw);
+    if (s.L)
+        outer(k, rows, dheads, s.N, k->out[OUT_ACT + s.L - 1]->data, s.U, dw, s.U);
+    else
+        first_weight(k, &s, dheads, dw);
     unstack(k, &s, dw, dbias + s.L * s.U);
 }
 MLS_KERNEL(scan_backward, backward_body)
@@ -343,41 +381,44 @@ static double scan_flops(const mls_call *k)
     return 2.0 * (double)(s.T * s.B) * ((double)((s.S + s.H) * s.F) + deep + heads);
 }
 
-static const mls_op scan = { sizeof scan, "cfc.scan", scan_forward, scan_backward, scan_flops };
+static const mls_op scan = {sizeof scan, "cfc.scan", scan_forward, scan_backward,
+                            scan_flops};
 
 static void ones_forward(const mls_call *k)
 {
     for (int64_t i = 0; i < k->out[0]->count; i++) k->out[0]->data[i] = 1.0f;
 }
-static const mls_op ones = { sizeof ones, "cfc.ones", ones_forward, NULL, NULL };
+static const mls_op ones = {sizeof ones, "cfc.ones", ones_forward, NULL, NULL};
 
-/* ---- The component ------------------------------------------------------------------ */
+/* ---- The component */
 
-static void linear(mls_ctx *c, cfc *p, int i, const char *name, int64_t rows, int64_t cols)
+static void linear(mls_ctx *c, cfc *p, int i, const char *name, int64_t rows,
+                   int64_t cols)
 {
     char full[64];
     snprintf(full, sizeof full, "%s.weight", name);
-    p->weight[2 * i] = mls->weight(c, full, rows, cols, mls_init_of(MLS_XAVIER, 1.0, 0));
+    p->weight[2 * i] =
+        mls->weight(c, full, rows, cols, mls_init_of(MLS_XAVIER, 1.0, 0));
     snprintf(full, sizeof full, "%s.bias", name);
-    p->weight[2 * i + 1] = mls->weight(c, full, 1, rows,
-        mls_init_of(MLS_UNIFORM, 1.0 / sqrt((double)cols), MLS_NO_DECAY));
+    p->weight[2 * i + 1] =
+        mls->weight(c, full, 1, rows,
+                    mls_init_of(MLS_UNIFORM, 1.0 / sqrt((double)cols), MLS_NO_DECAY));
 }
 
 static void setup(mls_ctx *c, void *self)
 {
+    static const char *const head[] = {"ff1", "ff2", "time_a", "time_b"};
     cfc *p = self;
     const int L = (int)p->backbone_layers;
     int64_t z = mls->width(c, "in") + p->units;
     for (int l = 0; l < L; l++, z = p->backbone_units) {
         char name[32];
-        snprintf(name, sizeof name, "backbone.%d", 2 * l);   /* ncps counts activations too */
+        /* ncps counts the activations too */
+        snprintf(name, sizeof name, "backbone.%d", 2 * l);
         linear(c, p, l, name, p->backbone_units, z);
     }
-    linear(c, p, L + FF1, "ff1", p->units, z);
-    linear(c, p, L + FF2, "ff2", p->units, z);
-    linear(c, p, L + TIME_A, "time_a", p->units, z);
-    linear(c, p, L + TIME_B, "time_b", p->units, z);
-    if (mls->connected(c, "mod_tau"))     /* zeros: the start is tau = 1, as unconnected */
+    for (int i = FF1; i <= TIME_B; i++) linear(c, p, L + i, head[i], p->units, z);
+    if (mls->connected(c, "mod_tau")) /* zeros: the start is tau = 1, as unconnected */
         p->tau = mls->weight(c, "mod_tau.weight", p->units, mls->width(c, "mod_tau"),
                              mls_init_of(MLS_CONSTANT, 0.0, 0));
     p->h = mls->state(c, "h", p->units, 0.0, NULL, "hidden state");
@@ -386,17 +427,23 @@ static void setup(mls_ctx *c, void *self)
 static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 {
     cfc *p = self;
-    const int64_t T = in[0]->dim[0], B = in[0]->dim[1], H = p->units, L = p->backbone_layers;
-    const int n = 2 * (int)L + 8, sloped = p->activation == SILU || p->activation == GELU;
+    const int64_t T = in[0]->dim[0], B = in[0]->dim[1], H = p->units,
+                  L = p->backbone_layers;
+    const int n = 2 * (int)L + 8,
+              sloped = p->activation == SILU || p->activation == GELU;
     const int n_out = OUT_ACT + (int)L * (sloped ? 2 : 1);
-    mls_t tau = in[2] ? mls->scale(c, mls->unary(c, MLS_SIGMOID, mls->linear(c, in[2], p->tau, NULL)),
-                                   1.0, 0.5) : NULL;
+    mls_t tau = NULL;
+    if (in[2]) {
+        tau = mls->unary(c, MLS_SIGMOID, mls->linear(c, in[2], p->tau, NULL));
+        tau = mls->scale(c, tau, 1.0, 0.5);
+    }
     const int64_t heads = in[1] || tau ? 4 : 3;
-    mls_t from[MAX_IN] = { in[0], mls->load(c, p->h), in[1], tau, in[3] };
+    mls_t from[MAX_IN] = {in[0], mls->load(c, p->h), in[1], tau, in[3]};
     memcpy(from + IN_WEIGHT, p->weight, (size_t)n * sizeof(mls_t));
-    mls_t to[MAX_OUT] = { mls->tensor(c, T, B, H), mls->tensor(c, 1, B, H),
-                          mls->tensor(c, T, B, heads * H) };
-    for (int i = OUT_ACT; i < n_out; i++) to[i] = mls->tensor(c, T, B, p->backbone_units);
+    mls_t to[MAX_OUT] = {mls->tensor(c, T, B, H), mls->tensor(c, 1, B, H),
+                         mls->tensor(c, T, B, heads * H)};
+    for (int i = OUT_ACT; i < n_out; i++)
+        to[i] = mls->tensor(c, T, B, p->backbone_units);
     mls->apply(c, &scan, p, from, IN_WEIGHT + n, to, n_out);
     mls->store(c, p->h, to[OUT_H]);
     if (mls->wanted(c, "gate"))
@@ -411,26 +458,40 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 }
 
 static const mls_port ports[] = {
-    { "in",      MLS_IN,             "T B in",    "input of each step" },
-    { "dt",      MLS_IN | MLS_MAYBE, "T B 1",     "length of each step, 1 when unconnected" },
-    { "mod_tau", MLS_IN | MLS_MAYBE, "T B m",     "modulates the time constant of every unit" },
-    { "mask",    MLS_IN | MLS_MAYBE, "T B 1",     "1 for a real step, 0 for padding" },
-    { "out",     MLS_OUT,            "T B units", "hidden state after each step" },
-    MLS_PORT_END };
+    {"in", MLS_IN, "T B in", "input of each step"},
+    {"dt", MLS_IN | MLS_MAYBE, "T B 1", "length of each step, 1 when unconnected"},
+    {"mod_tau", MLS_IN | MLS_MAYBE, "T B m",
+     "modulates the time constant of every unit"},
+    {"mask", MLS_IN | MLS_MAYBE, "T B 1", "1 for a real step, 0 for padding"},
+    {"out", MLS_OUT, "T B units", "hidden state after each step"},
+    MLS_PORT_END};
 
 static const mls_option options[] = {
-    MLS_OPT(cfc, units, MLS_INT, 0, 0, 65536, NULL, "hidden units, 0 for the width of the network"),
-    MLS_OPT(cfc, backbone_units, MLS_INT, 128, 1, 65536, NULL, "units of each backbone layer"),
-    MLS_OPT(cfc, backbone_layers, MLS_INT, 1, 0, MAX_LAYERS, NULL, "backbone layers before the heads"),
-    MLS_OPT_CHOICE(cfc, activation, "lecun_tanh|silu|relu|tanh|gelu", "activation of the backbone"),
-    MLS_OPT_CHOICE(cfc, head_activation, "tanh|lecun_tanh", "activation of the two value heads"),
-    MLS_OPT_END };
+    MLS_OPT(cfc, units, MLS_INT, 0, 0, 65536, NULL,
+            "hidden units, 0 for the width of the network"),
+    MLS_OPT(cfc, backbone_units, MLS_INT, 128, 1, 65536, NULL,
+            "units of each backbone layer"),
+    MLS_OPT(cfc, backbone_layers, MLS_INT, 1, 0, MAX_LAYERS, NULL,
+            "backbone layers before the heads"),
+    MLS_OPT_CHOICE(cfc, activation, "lecun_tanh|silu|relu|tanh|gelu",
+                   "activation of the backbone"),
+    MLS_OPT_CHOICE(cfc, head_activation, "tanh|lecun_tanh",
+                   "activation of the two value heads"),
+    MLS_OPT_END};
 
 static const mls_component liquid_cfc = {
-    sizeof liquid_cfc, "liquid", "cfc", MLS_CAUSAL | MLS_STREAMS,
+    sizeof liquid_cfc,
+    "liquid",
+    "cfc",
+    MLS_CAUSAL | MLS_STREAMS,
     "Closed-form continuous-time cell.\n"
-    "Interpolates between two learnt values by a gate that depends on the elapsed time\n"
-    "(Hasani et al. 2022). Weights carry the names of ncps' state dict.",
-    ports, options, sizeof(cfc), setup, forward, NULL };
+    "Interpolates between two learnt values by a gate that depends on the elapsed\n"
+    "time (Hasani et al. 2022). Weights carry the names of ncps' state dict.",
+    ports,
+    options,
+    sizeof(cfc),
+    setup,
+    forward,
+    NULL};
 
 MLS_PLUGIN("cfc", "1.0", "Apache-2.0", &liquid_cfc);
