@@ -10,8 +10,15 @@
 #include <string.h>
 #include <unistd.h>
 
-struct job { const char *path, *dataset; mls_arena *a; float *data; int rank; int64_t dim[4];
-             int absent; mls_error *e; };
+struct job {
+    const char *path, *dataset;
+    mls_arena *a;
+    float *data;
+    int rank;
+    int64_t dim[4];
+    int absent;
+    mls_error *e;
+};
 
 enum { NAMES = 256 };
 
@@ -24,15 +31,17 @@ static void absent(struct job *j, hid_t f)
     const int n = names ? mls_rec_names(f, "/", names, NAMES, &a) : 0;
     const char *word = j->dataset + (j->dataset[0] == '/');
     for (int i = 0; i < n && used + strlen(names[i]) + 8 < sizeof list; i++)
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
+                                 names[i]);
     const char *near = n ? mls_error_nearest(word, names, n) : NULL;
     j->absent = 1;
     if (near)
-        mls_error_set(j->e, "%s: has no data set \"%s\"; did you mean \"%s\"? It has: %s", j->path,
-                      j->dataset, near, list);
+        mls_error_set(j->e,
+                      "%s: has no data set \"%s\"; did you mean \"%s\"? It has: %s",
+                      j->path, j->dataset, near, list);
     else
-        mls_error_set(j->e, "%s: has no data set \"%s\". It has: %s", j->path, j->dataset,
-                      n ? list : "none");
+        mls_error_set(j->e, "%s: has no data set \"%s\". It has: %s", j->path,
+                      j->dataset, n ? list : "none");
     mls_arena_free(&a);
 }
 
@@ -54,12 +63,22 @@ static int set_shape(struct job *j, hid_t space)
     j->rank = H5Sget_simple_extent_ndims(space);
     if (j->rank < 0 || j->rank > 4 || H5Sget_simple_extent_type(space) == H5S_NULL ||
         H5Sget_simple_extent_dims(space, dim, NULL) < 0) {
-        mls_error_set(j->e, "%s: \"%s\" has %d axes; 0 to 4 can be read", j->path, j->dataset,
-                      j->rank);
+        mls_error_set(j->e, "%s: \"%s\" has %d axes; 0 to 4 can be read", j->path,
+                      j->dataset, j->rank);
         return 0;
     }
     for (int i = 0; i < 4; i++) j->dim[i] = i < j->rank ? (int64_t)dim[i] : 1;
     return 1;
+}
+
+/* A damaged shape must not ask for memory that the file's numbers cannot fill. */
+static int promises_too_much(hid_t d, hid_t type, int64_t count)
+{
+    hid_t p = H5Dget_create_plist(d);
+    const int whole = p >= 0 && H5Pget_layout(p) == H5D_CONTIGUOUS;
+    if (p >= 0) H5Pclose(p);
+    const hsize_t stored = whole ? H5Dget_storage_size(d) : 0;
+    return stored && (uint64_t)count > stored / H5Tget_size(type);
 }
 
 static void read_set(struct job *j, hid_t f)
@@ -76,19 +95,23 @@ static void read_set(struct job *j, hid_t f)
     if (type < 0 || space < 0) {
         mls_error_set(j->e, "%s: \"%s\" cannot be read", j->path, j->dataset);
     } else if (k != H5T_INTEGER && k != H5T_FLOAT) {
-        mls_error_set(j->e, "%s: \"%s\" holds %s, where numbers are expected", j->path, j->dataset,
-                      class_name(type));
+        mls_error_set(j->e, "%s: \"%s\" holds %s, where numbers are expected", j->path,
+                      j->dataset, class_name(type));
     } else if (set_shape(j, space)) {
         int big = 0;
-        for (int i = 0; i < 4; i++) big |= __builtin_mul_overflow(count, j->dim[i], &count);
+        for (int i = 0; i < 4; i++)
+            big |= __builtin_mul_overflow(count, j->dim[i], &count);
+        big = big || promises_too_much(d, type, count);
         j->data = big || count > INT64_MAX / 8 ? NULL
                 : mls_arena_alloc(j->a, (size_t)(count + 1) * sizeof *j->data);
         if (!j->data) {
-            mls_error_set(j->e, "%s: \"%s\" needs more memory than there is", j->path, j->dataset);
+            mls_error_set(j->e, "%s: \"%s\" is larger than its file or the memory",
+                          j->path, j->dataset);
         } else if (count && H5Dread(d, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT,
                                     j->data) < 0) {
             mls_rec_why(why, sizeof why);
-            mls_error_set(j->e, "%s: \"%s\" cannot be read: %s", j->path, j->dataset, why);
+            mls_error_set(j->e, "%s: \"%s\" cannot be read: %s", j->path, j->dataset,
+                          why);
             j->data = NULL;
         }
     }
@@ -118,12 +141,15 @@ static int lives(void *arg)
     return 1;
 }
 
-static int read_array(mls_ctx *c, const char *path, const char *dataset, int optional, mls_array *out)
+static int read_array(mls_ctx *c, const char *path, const char *dataset, int optional,
+                      mls_array *out)
 {
     *out = (mls_array){ 0 };
     if (c->error->set) return 0;
     mls_error e = { 0 };
-    struct job j = { .path = path, .dataset = dataset ? dataset : "", .a = c->network, .e = &e };
+    struct job j = {
+        .path = path, .dataset = dataset ? dataset : "", .a = c->network, .e = &e
+    };
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         mls_error_set(c->error, "%s: %s", path, strerror(errno));
@@ -134,8 +160,8 @@ static int read_array(mls_ctx *c, const char *path, const char *dataset, int opt
     if (mls_rec_is_npy(path)) {
         if (j.dataset[0]) {
             j.absent = 1;
-            mls_error_set(&e, "%s: a .npy file has no data sets, so none called \"%s\"", path,
-                          j.dataset);
+            mls_error_set(&e, "%s: a .npy file has no data sets, so none called \"%s\"",
+                          path, j.dataset);
         } else {
             j.data = mls_rec_read_npy(path, c->network, &j.rank, j.dim, &e);
         }

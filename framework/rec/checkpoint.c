@@ -38,7 +38,8 @@ static int write_row(hid_t f, hid_t links, const mls_bundle_row *r)
 {
     hsize_t dim[4];
     for (int i = 0; i < r->rank; i++) dim[i] = (hsize_t)r->dim[i];
-    hid_t s = r->rank ? H5Screate_simple(r->rank, dim, NULL) : H5Screate(H5S_SCALAR), d = -1;
+    hid_t s = r->rank ? H5Screate_simple(r->rank, dim, NULL) : H5Screate(H5S_SCALAR),
+          d = -1;
     const hid_t type = type_of(r->type);
     if (s >= 0) d = H5Dcreate2(f, r->name, type, s, links, H5P_DEFAULT, H5P_DEFAULT);
     int ok = d >= 0;
@@ -89,7 +90,9 @@ static int seal(const char *path, mls_error *e)
         header(block, length, crc);
         ok = pwrite(fd, block, BLOCK, 0) == BLOCK;
     }
-    if (!ok) mls_error_set(e, "%s: the checksum cannot be written: %s", path, strerror(errno));
+    if (!ok)
+        mls_error_set(e, "%s: the checksum cannot be written: %s", path,
+                      strerror(errno));
     if (fd >= 0 && close(fd) != 0 && ok) {
         mls_error_set(e, "%s: %s", path, strerror(errno));
         ok = 0;
@@ -97,10 +100,12 @@ static int seal(const char *path, mls_error *e)
     return ok;
 }
 
-int mls_checkpoint_save(const char *path, const mls_bundle *b, const char *note, mls_error *e)
+int mls_checkpoint_save(const char *path, const mls_bundle *b, const char *note,
+                        mls_error *e)
 {
     char temporary[4096];
-    if (snprintf(temporary, sizeof temporary, "%s.new", path) >= (int)sizeof temporary) {
+    if (snprintf(temporary, sizeof temporary, "%s.new", path) >=
+        (int)sizeof temporary) {
         mls_error_set(e, "%s: the path is too long", path);
         return 0;
     }
@@ -109,7 +114,8 @@ int mls_checkpoint_save(const char *path, const mls_bundle *b, const char *note,
     hid_t links = mls_rec_links();
     const char *at = "its description";
     int ok = links >= 0 && mls_rec_text(f, "format", "mls-checkpoint") &&
-             mls_rec_text(f, "format_version", "1.0.0") && mls_rec_text(f, "writer", "mls") &&
+             mls_rec_text(f, "format_version", "1.0.0") &&
+             mls_rec_text(f, "writer", "mls") &&
              mls_rec_text(f, "note", note ? note : "");
     for (int i = 0; ok && i < b->n; i++) {
         at = b->row[i].name;
@@ -120,8 +126,8 @@ int mls_checkpoint_save(const char *path, const mls_bundle *b, const char *note,
     if (!ok) {
         char why[300];
         mls_rec_why(why, sizeof why);
-        mls_error_set(e, "%s: %s cannot be written: %s (%.1f MB free there)", temporary, at, why,
-                      (double)mls_rec_free_space(temporary) / 1e6);
+        mls_error_set(e, "%s: %s cannot be written: %s (%.1f MB free there)", temporary,
+                      at, why, (double)mls_rec_free_space(temporary) / 1e6);
     }
     if (links >= 0) H5Pclose(links);
     /* once a write failed libhdf5 can crash when it closes: the system does that later */
@@ -145,7 +151,8 @@ static int sealed(const char *path, mls_error *e)
     if (fd < 0 || fstat(fd, &st) != 0)
         mls_error_set(e, "%s: %s", path, strerror(errno));
     else if (pread(fd, found, BLOCK, 0) != BLOCK || memcmp(found, MAGIC, sizeof MAGIC))
-        mls_error_set(e, "%s: is no checkpoint of mls (its first bytes are others)", path);
+        mls_error_set(e, "%s: is no checkpoint of mls (its first bytes are others)",
+                      path);
     else if (!sum(fd, &crc, &length))
         mls_error_set(e, "%s: cannot be read: %s", path, strerror(errno));
     else {
@@ -156,30 +163,38 @@ static int sealed(const char *path, mls_error *e)
             memcpy(&told, found + 16, 8);
             told = le64toh(told);
             if (told == length)
-                mls_error_set(e, "%s: is damaged: its %llu bytes do not have the checksum that "
-                              "they were written with", path, (unsigned long long)length);
+                mls_error_set(
+                    e,
+                    "%s: is damaged: its %llu bytes do not have the checksum that "
+                    "they were written with",
+                    path, (unsigned long long)length);
             else
-                mls_error_set(e, "%s: is damaged: it has %llu bytes and should have %llu", path,
-                              (unsigned long long)length, (unsigned long long)told);
+                mls_error_set(
+                    e, "%s: is damaged: it has %llu bytes and should have %llu", path,
+                    (unsigned long long)length, (unsigned long long)told);
         }
     }
     if (fd >= 0) close(fd);
     return ok;
 }
 
-static void shape_text(char *out, size_t size, int rank, const int64_t *dim, const char *type)
+static void shape_text(char *out, size_t size, int rank, const int64_t *dim,
+                       const char *type)
 {
     size_t n = (size_t)snprintf(out, size, "%s [", type);
     for (int i = 0; i < rank && n < size; i++)
-        n += (size_t)snprintf(out + n, size - n, "%s%lld", i ? " x " : "", (long long)dim[i]);
+        n += (size_t)snprintf(out + n, size - n, "%s%lld", i ? " x " : "",
+                              (long long)dim[i]);
     if (n < size) snprintf(out + n, size - n, "]");
 }
 
 static const char *type_name(hid_t t)
 {
-    return H5Tequal(t, H5T_NATIVE_FLOAT) > 0 ? "f32" : H5Tequal(t, H5T_NATIVE_DOUBLE) > 0 ? "f64"
-         : H5Tequal(t, H5T_NATIVE_INT64) > 0 ? "i64" : H5Tequal(t, H5T_NATIVE_UINT8) > 0 ? "u8"
-         : "another type";
+    return H5Tequal(t, H5T_NATIVE_FLOAT) > 0    ? "f32"
+           : H5Tequal(t, H5T_NATIVE_DOUBLE) > 0 ? "f64"
+           : H5Tequal(t, H5T_NATIVE_INT64) > 0  ? "i64"
+           : H5Tequal(t, H5T_NATIVE_UINT8) > 0  ? "u8"
+                                                : "another type";
 }
 
 /* All that is wrong is told at once, as far as a message holds it. */
@@ -189,8 +204,8 @@ static void fault(faults *w, const char *what, const char *name, const char *mor
 {
     w->n++;
     if (w->used + strlen(name) + strlen(more) + 32 > sizeof w->text) return;
-    w->used += (size_t)snprintf(w->text + w->used, sizeof w->text - w->used, "\n  %s %s%s", what,
-                                name, more);
+    w->used += (size_t)snprintf(w->text + w->used, sizeof w->text - w->used,
+                                "\n  %s %s%s", what, name, more);
 }
 
 static void check_row(hid_t f, const mls_bundle_row *r, faults *w)
@@ -213,7 +228,8 @@ static void check_row(hid_t f, const mls_bundle_row *r, faults *w)
     if (!same) {
         shape_text(want, sizeof want, r->rank, r->dim, type_name(type_of(r->type)));
         shape_text(have, sizeof have, rank > 0 ? rank : 0, found, type_name(t));
-        snprintf(more, sizeof more, ": the file has %s, the network needs %s", have, want);
+        snprintf(more, sizeof more, ": the file has %s, the network needs %s", have,
+                 want);
         fault(w, "misshapen", r->name, more);
     }
     if (t >= 0) H5Tclose(t);
@@ -234,7 +250,8 @@ static void check_extra(hid_t f, const mls_bundle *b, faults *w)
     const char **mine = mls_arena_zalloc(&a, (size_t)(b->n + 1) * sizeof *mine);
     if (in_file && mine) {
         const int n = mls_rec_names(f, "/", in_file, MOST, &a);
-        for (int i = 0; i < b->n; i++) mine[i] = b->row[i].name + (b->row[i].name[0] == '/');
+        for (int i = 0; i < b->n; i++)
+            mine[i] = b->row[i].name + (b->row[i].name[0] == '/');
         qsort(mine, (size_t)b->n, sizeof *mine, by_name);
         for (int i = 0; i < n; i++)
             if (!bsearch(&in_file[i], mine, (size_t)b->n, sizeof *mine, by_name))
@@ -249,8 +266,8 @@ static int load_rows(hid_t f, const char *path, mls_bundle *b, mls_error *e)
         const mls_bundle_row *r = &b->row[i];
         if (!count_of(r)) continue;
         hid_t d = H5Dopen2(f, r->name, H5P_DEFAULT);
-        const int ok = d >= 0 && H5Dread(d, type_of(r->type), H5S_ALL, H5S_ALL, H5P_DEFAULT,
-                                         r->data) >= 0;
+        const int ok = d >= 0 && H5Dread(d, type_of(r->type), H5S_ALL, H5S_ALL,
+                                         H5P_DEFAULT, r->data) >= 0;
         if (d >= 0) H5Dclose(d);
         if (ok) continue;
         char why[300];
@@ -261,7 +278,8 @@ static int load_rows(hid_t f, const char *path, mls_bundle *b, mls_error *e)
     return 1;
 }
 
-int mls_checkpoint_load(const char *path, mls_bundle *b, char **note, mls_arena *a, mls_error *e)
+int mls_checkpoint_load(const char *path, mls_bundle *b, char **note, mls_arena *a,
+                        mls_error *e)
 {
     if (note) *note = NULL;
     if (!sealed(path, e)) return 0;
@@ -279,8 +297,9 @@ int mls_checkpoint_load(const char *path, mls_bundle *b, char **note, mls_arena 
         for (int i = 0; i < b->n; i++) check_row(f, &b->row[i], w);
         check_extra(f, b, w);
         if (w->n)
-            mls_error_set(e, "%s: does not fit this network (%d of its arrays):%s%s", path, w->n,
-                          w->text, w->used + 400 > sizeof w->text ? "\n  ..." : "");
+            mls_error_set(e, "%s: does not fit this network (%d of its arrays):%s%s",
+                          path, w->n, w->text,
+                          w->used + 400 > sizeof w->text ? "\n  ..." : "");
         else if (load_rows(f, path, b, e) && note)
             *note = mls_rec_read_text(f, "note", a);
     }

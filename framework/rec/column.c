@@ -41,8 +41,8 @@ static int failed(const mls_column *c, const char *doing, mls_error *e)
 {
     char why[300];
     mls_rec_why(why, sizeof why);
-    mls_error_set(e, "%s: %s could not be %s: %s (%.1f MB free there)", c->file, c->path, doing,
-                  why, (double)mls_rec_free_space(c->file) / 1e6);
+    mls_error_set(e, "%s: %s could not be %s: %s (%.1f MB free there)", c->file,
+                  c->path, doing, why, (double)mls_rec_free_space(c->file) / 1e6);
     return 0;
 }
 
@@ -53,7 +53,8 @@ int mls_column_create(mls_column *c, hid_t file, mls_error *e)
     const float nan_value = NAN;
     hid_t space = H5Screate_simple(c->rank, now, most);
     hid_t p = H5Pcreate(H5P_DATASET_CREATE), links = mls_rec_links();
-    int ok = space >= 0 && p >= 0 && links >= 0 && H5Pset_chunk(p, c->rank, c->chunk) >= 0;
+    int ok =
+        space >= 0 && p >= 0 && links >= 0 && H5Pset_chunk(p, c->rank, c->chunk) >= 0;
     if (c->flags & MLS_REC_NAN)
         ok = ok && H5Pset_fill_value(p, H5T_NATIVE_FLOAT, &nan_value) >= 0;
     if (c->flags & MLS_REC_GZIP)
@@ -103,9 +104,11 @@ int mls_column_write(mls_column *c, mls_error *e)
     const size_t bytes = (size_t)c->held * c->item;
     const int64_t room = mls_rec_free_space(c->file);
     if (room >= 0 && (uint64_t)room < bytes + MARGIN) {
-        mls_error_set(e, "%s: the disk is full: %.1f MB are free and %s needs %.1f MB; what "
-                      "was recorded so far is safe", c->file, (double)room / 1e6, c->path,
-                      (double)(bytes + MARGIN) / 1e6);
+        mls_error_set(
+            e,
+            "%s: the disk is full: %.1f MB are free and %s needs %.1f MB; what "
+            "was recorded so far is safe",
+            c->file, (double)room / 1e6, c->path, (double)(bytes + MARGIN) / 1e6);
         return 0;
     }
     hsize_t size[4], start[4] = { (hsize_t)c->done, 0, 0, 0 }, count[4];
@@ -139,7 +142,8 @@ int64_t mls_column_found(const mls_column *c, hid_t from, mls_error *e)
     t = H5Dget_type(d);
     if (s >= 0 && t >= 0 && H5Sget_simple_extent_ndims(s) == c->rank &&
         H5Sget_simple_extent_dims(s, dim, NULL) == c->rank &&
-        H5Tget_class(t) == H5Tget_class(c->type) && H5Tget_size(t) == H5Tget_size(c->type)) {
+        H5Tget_class(t) == H5Tget_class(c->type) &&
+        H5Tget_size(t) == H5Tget_size(c->type)) {
         n = (int64_t)dim[0];
         for (int i = 1; i < c->rank; i++)
             if (dim[i] != c->dim[i]) n = -1;
@@ -147,7 +151,8 @@ int64_t mls_column_found(const mls_column *c, hid_t from, mls_error *e)
     if (n < 0) {
         char name[1024] = "";
         H5Fget_name(d, name, sizeof name);
-        mls_error_set(e, "%s: %s has another shape than this run records", name, c->path);
+        mls_error_set(e, "%s: %s has another shape than this run records", name,
+                      c->path);
     }
     if (t >= 0) H5Tclose(t);
     if (s >= 0) H5Sclose(s);
@@ -155,7 +160,8 @@ int64_t mls_column_found(const mls_column *c, hid_t from, mls_error *e)
     return n;
 }
 
-static int transfer(const mls_column *c, hid_t d, int64_t at, int64_t n, hid_t how, void *out)
+static int transfer(const mls_column *c, hid_t d, int64_t at, int64_t n, hid_t how,
+                    void *out)
 {
     hsize_t start[4] = { (hsize_t)at, 0, 0, 0 }, count[4];
     for (int i = 0; i < c->rank; i++) count[i] = c->dim[i];
@@ -172,7 +178,8 @@ static int transfer(const mls_column *c, hid_t d, int64_t at, int64_t n, hid_t h
 /* One block within a chunk of the data set d of `total` items.  The last chunk may have
  * been grown in place by a writer who was killed within the write: its old items are
  * intact though the checksum is neither's.                                              */
-static int block(mls_column *c, hid_t d, int64_t total, int64_t at, int64_t n, void *out)
+static int block(mls_column *c, hid_t d, int64_t total, int64_t at, int64_t n,
+                 void *out)
 {
     if (transfer(c, d, at, n, H5P_DEFAULT, out)) return 1;
     const int64_t chunk = (int64_t)c->chunk[0];
@@ -187,7 +194,8 @@ static int block(mls_column *c, hid_t d, int64_t total, int64_t at, int64_t n, v
 
 /* Blocks of [at, at + n), to `out` one after the other, or through the buffer to this
  * column's own end.                                                                     */
-static int blocks(mls_column *c, hid_t from, int64_t at, int64_t n, char *out, mls_error *e)
+static int blocks(mls_column *c, hid_t from, int64_t at, int64_t n, char *out,
+                  mls_error *e)
 {
     const int64_t total = n ? mls_column_found(c, from, e) : 0, end = at + n;
     const int64_t chunk = (int64_t)c->chunk[0];
@@ -209,13 +217,15 @@ static int blocks(mls_column *c, hid_t from, int64_t at, int64_t n, char *out, m
     if (!ok && !e->set) {
         char why[300];
         mls_rec_why(why, sizeof why);
-        mls_error_set(e, "%s cannot be read near item %lld: %s", c->path, (long long)at, why);
+        mls_error_set(e, "%s cannot be read near item %lld: %s", c->path, (long long)at,
+                      why);
     }
     if (d >= 0) H5Dclose(d);
     return ok;
 }
 
-int mls_column_read(mls_column *c, hid_t from, int64_t at, int64_t n, void *out, mls_error *e)
+int mls_column_read(mls_column *c, hid_t from, int64_t at, int64_t n, void *out,
+                    mls_error *e)
 {
     return blocks(c, from, at, n, out, e);
 }

@@ -55,7 +55,9 @@ hid_t mls_rec_create(const char *path, int swmr, hsize_t userblock, mls_error *e
     mls_rec_init();
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS), fcpl = H5Pcreate(H5P_FILE_CREATE), f = -1;
     int ok = fapl >= 0 && fcpl >= 0;
-    if (swmr) ok = ok && H5Pset_libver_bounds(fapl, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST) >= 0;
+    if (swmr)
+        ok =
+            ok && H5Pset_libver_bounds(fapl, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST) >= 0;
     if (userblock) ok = ok && H5Pset_userblock(fcpl, userblock) >= 0;
     /* a new file even where a leftover is still locked by a process that is about to die */
     unlink(path);
@@ -88,7 +90,8 @@ hid_t mls_rec_open(const char *path, mls_error *e)
 static hid_t utf8(void)
 {
     hid_t t = H5Tcopy(H5T_C_S1);
-    if (t >= 0 && (H5Tset_size(t, H5T_VARIABLE) < 0 || H5Tset_cset(t, H5T_CSET_UTF8) < 0)) {
+    if (t >= 0 &&
+        (H5Tset_size(t, H5T_VARIABLE) < 0 || H5Tset_cset(t, H5T_CSET_UTF8) < 0)) {
         H5Tclose(t);
         t = -1;
     }
@@ -192,7 +195,8 @@ static herr_t list_one(hid_t at, const char *name, const H5O_info_t *info, void 
     return 0;
 }
 
-int mls_rec_names(hid_t file, const char *group, const char **names, int most, mls_arena *a)
+int mls_rec_names(hid_t file, const char *group, const char **names, int most,
+                  mls_arena *a)
 {
     struct listing l = { names, 0, most, a };
     if (strcmp(group, "/") && H5Lexists(file, group, H5P_DEFAULT) <= 0) return 0;
@@ -207,7 +211,8 @@ int mls_rec_sync(const char *path, mls_error *e)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     const int ok = fd >= 0 && fsync(fd) == 0;
-    if (!ok) mls_error_set(e, "%s: cannot be put on the disk: %s", path, strerror(errno));
+    if (!ok)
+        mls_error_set(e, "%s: cannot be put on the disk: %s", path, strerror(errno));
     if (fd >= 0) close(fd);
     return ok;
 }
@@ -220,7 +225,9 @@ int mls_rec_move(const char *from, const char *to, mls_error *e)
         return 0;
     }
     const char *slash = strrchr(to, '/');
-    char *dir = slash == to ? strdup("/") : slash ? strndup(to, (size_t)(slash - to)) : strdup(".");
+    char *dir = slash == to ? strdup("/")
+                : slash     ? strndup(to, (size_t)(slash - to))
+                            : strdup(".");
     if (!dir) {
         mls_error_set(e, "%s: out of memory", to);
         return 0;
@@ -243,7 +250,8 @@ int mls_rec_survives(int (*body)(void *arg), void *arg)
     if (child < 0) return body(arg);        /* no process to spare: take the risk */
     if (child == 0) {
         static const int fatal[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
-        for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++) signal(fatal[i], SIG_DFL);
+        for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
+            signal(fatal[i], SIG_DFL);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         _exit(body(arg) ? 0 : 1);
     }

@@ -9,13 +9,16 @@ int mls_series_plan(mls_series *m, mls_arena *a, mls_error *e)
     const char *path = mls_arena_printf(a, "/metrics/%s", m->name);
     const char *step = mls_arena_printf(a, "/metrics/%s_step", m->name);
     return path && step &&
-           mls_column_plan(&m->value, path, H5T_NATIVE_DOUBLE, 1, none, MLS_INDEX_CHUNK, 0, a, e) &&
-           mls_column_plan(&m->step, step, H5T_NATIVE_INT64, 1, none, MLS_INDEX_CHUNK, 0, a, e);
+           mls_column_plan(&m->value, path, H5T_NATIVE_DOUBLE, 1, none, MLS_INDEX_CHUNK,
+                           0, a, e) &&
+           mls_column_plan(&m->step, step, H5T_NATIVE_INT64, 1, none, MLS_INDEX_CHUNK,
+                           0, a, e);
 }
 
 int mls_series_create(mls_series *m, hid_t file, mls_scales *s, mls_error *e)
 {
-    if (!mls_column_create(&m->value, file, e) || !mls_column_create(&m->step, file, e)) return 0;
+    if (!mls_column_create(&m->value, file, e) || !mls_column_create(&m->step, file, e))
+        return 0;
     const char *path[1] = { m->step.path };
     static const char *const label[1] = { "step" };
     if (mls_scales_attach(s, file, m->value.path, 1, path, label) &&

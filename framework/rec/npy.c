@@ -73,7 +73,8 @@ static float number(const unsigned char *p, char kind, int size)
 /* "'<f8'" -> kind f, size 8 */
 static int type_of(const char *p, char *kind, int *size)
 {
-    static const char *const known[] = { "'<f4'", "'<f8'", "'<i4'", "'<i8'", "'|u1'", "'|b1'" };
+    static const char *const known[] = { "'<f4'", "'<f8'", "'<i4'",
+                                         "'<i8'", "'|u1'", "'|b1'" };
     for (size_t i = 0; p && i < sizeof known / sizeof *known; i++)
         if (!strncmp(p, known[i], 5)) {
             *kind = p[2];
@@ -99,7 +100,8 @@ static char *read_header(FILE *f, const char *path, mls_error *e)
         return text;
     }
     free(text);
-    mls_error_set(e, "%s: is no .npy file of version 1 to 3, or its header is cut off", path);
+    mls_error_set(e, "%s: is no .npy file of version 1 to 3, or its header is cut off",
+                  path);
     return NULL;
 }
 
@@ -110,13 +112,15 @@ static int read_values(FILE *f, float *out, int64_t count, char kind, int size)
         int64_t n = BLOCK / size;
         if (n > count - at) n = count - at;
         if (fread(block, (size_t)size, (size_t)n, f) != (size_t)n) return 0;
-        for (int64_t i = 0; i < n; i++) out[at + i] = number(block + i * size, kind, size);
+        for (int64_t i = 0; i < n; i++)
+            out[at + i] = number(block + i * size, kind, size);
         at += n;
     }
     return 1;
 }
 
-float *mls_rec_read_npy(const char *path, mls_arena *a, int *rank, int64_t dim[4], mls_error *e)
+float *mls_rec_read_npy(const char *path, mls_arena *a, int *rank, int64_t dim[4],
+                        mls_error *e)
 {
     FILE *f = fopen(path, "rbe");
     if (!f) {
@@ -134,18 +138,22 @@ float *mls_rec_read_npy(const char *path, mls_arena *a, int *rank, int64_t dim[4
         /* said already */
     } else if (!type_of(after(text, "descr"), &kind, &size)) {
         const char *p = after(text, "descr");
-        mls_error_set(e, "%s: holds numbers of type %.8s; '<f4', '<f8', '<i4', '<i8', '|u1' and "
-                      "'|b1' can be read", path, p ? p : "unknown");
+        mls_error_set(
+            e,
+            "%s: holds numbers of type %.8s; '<f4', '<f8', '<i4', '<i8', '|u1' and "
+            "'|b1' can be read",
+            path, p ? p : "unknown");
     } else if (!order || strncmp(order, "False", 5)) {
-        mls_error_set(e, "%s: is in Fortran order; save numpy.ascontiguousarray(x)", path);
+        mls_error_set(e, "%s: is in Fortran order; save numpy.ascontiguousarray(x)",
+                      path);
     } else if (!shape(after(text, "shape"), rank, dim, &count)) {
         const char *p = after(text, "shape");
-        mls_error_set(e, "%s: has the shape %.60s, of which at most 4 axes can be read", path,
-                      p ? p : "unknown");
+        mls_error_set(e, "%s: has the shape %.60s, of which at most 4 axes can be read",
+                      path, p ? p : "unknown");
     } else if (fstat(fileno(f), &st) != 0 || start < 0 ||
                count > (int64_t)(st.st_size - start) / size) {
-        mls_error_set(e, "%s: is cut off: its header promises %lld numbers of %d bytes", path,
-                      (long long)count, size);
+        mls_error_set(e, "%s: is cut off: its header promises %lld numbers of %d bytes",
+                      path, (long long)count, size);
     } else if (!(out = mls_arena_alloc(a, (size_t)(count + 1) * sizeof *out))) {
         mls_error_set(e, "%s: no memory for %lld numbers", path, (long long)count);
     } else if (!read_values(f, out, count, kind, size)) {

@@ -40,8 +40,8 @@ static int64_t least(int64_t request, int64_t all)
     return request > 0 && request < all ? request : all;
 }
 
-static int plan_track(mls_recorder *r, const mls_recorder_config *c, const mls_channel *ch,
-                      const mls_request *q)
+static int plan_track(mls_recorder *r, const mls_recorder_config *c,
+                      const mls_channel *ch, const mls_request *q)
 {
     mls_track *t = &r->track[r->n_tracks];
     mls_arena *a = &r->arena;
@@ -53,14 +53,16 @@ static int plan_track(mls_recorder *r, const mls_recorder_config *c, const mls_c
     t->unit = ch->unit ? mls_arena_strdup(a, ch->unit) : NULL;
     t->help = ch->help ? mls_arena_strdup(a, ch->help) : NULL;
     if (t->T < 1 || t->B < 1 || t->U < 1) {
-        mls_error_set(&r->error, "record: %s.%s is empty (%lld x %lld x %lld)", ch->node,
-                      ch->name, (long long)t->T, (long long)t->B, (long long)t->U);
+        mls_error_set(&r->error, "record: %s.%s is empty (%lld x %lld x %lld)",
+                      ch->node, ch->name, (long long)t->T, (long long)t->B,
+                      (long long)t->U);
         return 0;
     }
     for (int i = 0; i < r->n_tracks; i++)
         if (!strcmp(r->track[i].name, t->name)) return 1;       /* told of twice */
     r->n_tracks++;
-    return t->spikes ? mls_spikes_plan(t, a, &r->error) : mls_states_plan(t, a, &r->error);
+    return t->spikes ? mls_spikes_plan(t, a, &r->error)
+                     : mls_states_plan(t, a, &r->error);
 }
 
 mls_recorder *mls_recorder_plan(const mls_recorder_config *c, mls_error *e)
@@ -73,8 +75,10 @@ mls_recorder *mls_recorder_plan(const mls_recorder_config *c, mls_error *e)
     r->file = -1;
     r->owner = (int)getpid();
     r->step_ms = c->step_ms;
-    r->track = mls_arena_zalloc(&r->arena, (size_t)(c->n_channels + 1) * sizeof *r->track);
-    r->series = mls_arena_zalloc(&r->arena, (size_t)(c->n_metrics + 1) * sizeof *r->series);
+    r->track =
+        mls_arena_zalloc(&r->arena, (size_t)(c->n_channels + 1) * sizeof *r->track);
+    r->series =
+        mls_arena_zalloc(&r->arena, (size_t)(c->n_metrics + 1) * sizeof *r->series);
     if (c->dir) {
         r->final = mls_arena_printf(&r->arena, "%s/record.h5", c->dir);
         r->part = mls_arena_printf(&r->arena, "%s/record.h5.part", c->dir);
@@ -83,13 +87,15 @@ mls_recorder *mls_recorder_plan(const mls_recorder_config *c, mls_error *e)
     int ok = r->track && r->series && (!c->dir || (r->final && r->part && r->fresh));
     if (!ok) mls_error_set(&r->error, "out of memory for a recorder");
     for (int i = 0; ok && i < c->n_channels; i++) {
-        const mls_request *q = mls_request_for(c->request, c->n_requests, &c->channel[i]);
+        const mls_request *q =
+            mls_request_for(c->request, c->n_requests, &c->channel[i]);
         if (q) ok = plan_track(r, c, &c->channel[i], q);
     }
     for (int i = 0; ok && i < c->n_metrics; i++) {
         mls_series *m = &r->series[r->n_series];
         int known = 0;
-        for (int k = 0; k < r->n_series; k++) known |= !strcmp(r->series[k].name, c->metric[i]);
+        for (int k = 0; k < r->n_series; k++)
+            known |= !strcmp(r->series[k].name, c->metric[i]);
         if (known) continue;
         m->name = mls_arena_strdup(&r->arena, c->metric[i]);
         m->last = INT64_MIN;
@@ -139,8 +145,9 @@ int mls_recorder_build(mls_recorder *r, const mls_recorder_config *c, const char
         ok = 0;
     }
     for (int i = 0; ok && i < r->n_tracks; i++)
-        ok = r->track[i].spikes ? mls_spikes_create(&r->track[i], r->file, e)
-                                : mls_states_create(&r->track[i], r->file, c->step_ms, &scales, e);
+        ok = r->track[i].spikes
+                 ? mls_spikes_create(&r->track[i], r->file, e)
+                 : mls_states_create(&r->track[i], r->file, c->step_ms, &scales, e);
     for (int i = 0; ok && i < r->n_series; i++)
         ok = mls_series_create(&r->series[i], r->file, &scales, e);
     if (ok && !mls_scales_finish(&scales, r->file)) {
@@ -157,11 +164,13 @@ static int start(mls_recorder *r)
     mls_recorder_each(r, close_column, NULL);      /* their caches would be reset anyway */
     if (H5Fflush(r->file, H5F_SCOPE_GLOBAL) < 0 || H5Fstart_swmr_write(r->file) < 0) {
         mls_rec_why(why, sizeof why);
-        mls_error_set(&r->error, "%s: cannot become readable while it is written: %s", r->fresh, why);
+        mls_error_set(&r->error, "%s: cannot become readable while it is written: %s",
+                      r->fresh, why);
         return 0;
     }
     mls_recorder_each(r, name_column, (void *)r->part);
-    return mls_recorder_each(r, open_column, r) && mls_rec_move(r->fresh, r->part, &r->error);
+    return mls_recorder_each(r, open_column, r) &&
+           mls_rec_move(r->fresh, r->part, &r->error);
 }
 
 /* The damaged file gets another name, and the user is told. */
@@ -171,14 +180,17 @@ static int keep_aside(mls_recorder *r, const char *path)
         const char *to = mls_arena_printf(&r->arena, "%s.damaged-%d", r->final, i);
         if (!to || access(to, F_OK) == 0) continue;
         if (rename(path, to) == 0) {
-            r->warning = mls_arena_printf(&r->arena, "%s is damaged, or was killed before it was "
-                                          "usable; it is kept as %s, and recording starts anew",
-                                          path, to);
+            r->warning =
+                mls_arena_printf(&r->arena,
+                                 "%s is damaged, or was killed before it was "
+                                 "usable; it is kept as %s, and recording starts anew",
+                                 path, to);
             return 1;
         }
         break;
     }
-    mls_error_set(&r->error, "%s is damaged and cannot be renamed: %s", path, strerror(errno));
+    mls_error_set(&r->error, "%s is damaged and cannot be renamed: %s", path,
+                  strerror(errno));
     return 0;
 }
 
@@ -278,8 +290,8 @@ static void value(void *arg, const mls_channel *ch, mls_t v, int64_t t0)
         return;
     }
     if (t->spikes)
-        mls_spikes_add(t, r->step_ms, r->now, v->data, v->dim[0], v->dim[1], v->dim[2], t0,
-                       &r->error);
+        mls_spikes_add(t, r->step_ms, r->now, v->data, v->dim[0], v->dim[1], v->dim[2],
+                       t0, &r->error);
     else
         mls_states_add(t, v->data, v->dim[0], v->dim[1], v->dim[2], t0);
     t->open = 1;
@@ -299,8 +311,8 @@ int mls_recorder_flush(mls_recorder *r)
     if (H5Fflush(r->file, H5F_SCOPE_LOCAL) < 0) {
         char why[300];
         mls_rec_why(why, sizeof why);
-        mls_error_set(&r->error, "%s: could not be written: %s (%.1f MB free there)", r->part, why,
-                      (double)mls_rec_free_space(r->part) / 1e6);
+        mls_error_set(&r->error, "%s: could not be written: %s (%.1f MB free there)",
+                      r->part, why, (double)mls_rec_free_space(r->part) / 1e6);
         return 0;
     }
     /* A checkpoint outlives a power cut, and a run resumed from it relies on this file. */

@@ -32,7 +32,8 @@ static char *text_of(hid_t file, const char *path, const char *name, mls_arena *
     return text;
 }
 
-static int number_of(hid_t file, const char *path, const char *name, hid_t type, void *out)
+static int number_of(hid_t file, const char *path, const char *name, hid_t type,
+                     void *out)
 {
     hid_t o = H5Oopen(file, path, H5P_DEFAULT), at = -1;
     if (o >= 0 && H5Aexists(o, name) > 0) at = H5Aopen(o, name, H5P_DEFAULT);
@@ -43,20 +44,24 @@ static int number_of(hid_t file, const char *path, const char *name, hid_t type,
 }
 
 /* One channel from the path of its data set: a request of its own keeps its shape. */
-static void add(struct layout *l, hid_t file, const char *path, const char *name, int spikes,
-                const int64_t shape[3])
+static void add(struct layout *l, hid_t file, const char *path, const char *name,
+                int spikes, const int64_t shape[3])
 {
     mls_recorder_config *c = &l->config;
     char *node = mls_arena_strdup(l->a, name), *dot = node ? strrchr(node, '.') : NULL;
     if (!dot || dot == node) return;
     *dot = '\0';
-    l->channel[c->n_channels++] = (mls_channel){
-        .node = node, .name = dot + 1, .unit = text_of(file, path, "units", l->a),
-        .help = text_of(file, path, "long_name", l->a), .flags = spikes ? MLS_SPIKES : 0,
-        .width = shape[2] };
+    l->channel[c->n_channels++] =
+        (mls_channel){ .node = node,
+                       .name = dot + 1,
+                       .unit = text_of(file, path, "units", l->a),
+                       .help = text_of(file, path, "long_name", l->a),
+                       .flags = spikes ? MLS_SPIKES : 0,
+                       .width = shape[2] };
     mls_request q = { .selector = mls_arena_strdup(l->a, name), .steps = shape[0],
                       .samples = shape[1], .units = shape[2] };
-    if (!number_of(file, path, "significant_bits", H5T_NATIVE_INT, &q.round_bits)) q.round_bits = 0;
+    if (!number_of(file, path, "significant_bits", H5T_NATIVE_INT, &q.round_bits))
+        q.round_bits = 0;
     l->request[c->n_requests++] = q;
     if (shape[0] > c->T) c->T = shape[0];
     if (shape[1] > c->B) c->B = shape[1];
@@ -72,7 +77,8 @@ static void read_channels(struct layout *l, hid_t file, const char **names)
         hid_t d = H5Dopen2(file, path, H5P_DEFAULT), s = d >= 0 ? H5Dget_space(d) : -1;
         if (s >= 0 && H5Sget_simple_extent_ndims(s) == 4 &&
             H5Sget_simple_extent_dims(s, dim, NULL) == 4) {
-            const int64_t shape[3] = { (int64_t)dim[1], (int64_t)dim[2], (int64_t)dim[3] };
+            const int64_t shape[3] = { (int64_t)dim[1], (int64_t)dim[2],
+                                       (int64_t)dim[3] };
             add(l, file, path, names[i], 0, shape);
         }
         if (s >= 0) H5Sclose(s);
@@ -107,7 +113,8 @@ static void read_rest(struct layout *l, hid_t file, const char **names)
         if (pair[1]) c->n_provenance++;
     }
     c->config_yaml = mls_rec_read_text_set(file, "/config", l->a);
-    if (!number_of(file, "/", "step_ms", H5T_NATIVE_DOUBLE, &c->step_ms)) c->step_ms = 1.0;
+    if (!number_of(file, "/", "step_ms", H5T_NATIVE_DOUBLE, &c->step_ms))
+        c->step_ms = 1.0;
     c->resume_step = mls_root_starts_after(file);
 }
 
@@ -156,7 +163,8 @@ static int write_out(struct layout *l, const char *from, const char *to, mls_err
     if (!r) return 0;
     if (!mls_recorder_readable(r, from))
         mls_error_set(&r->error, "is damaged: not all of it can be read");
-    int ok = !r->error.set && mls_recorder_build(r, &l->config, to) && mls_recorder_take(r, from, INT64_MAX);
+    int ok = !r->error.set && mls_recorder_build(r, &l->config, to) &&
+             mls_recorder_take(r, from, INT64_MAX);
     for (int i = 0; ok && i < r->n_tracks; i++)
         if (r->track[i].spikes) ok = mls_spikes_sorted(&r->track[i], r->file);
     if (ok) {
@@ -184,8 +192,11 @@ int mls_record_recover(const char *from, const char *to, mls_error *e)
     else if (access(to, F_OK) == 0)
         mls_error_set(e, "%s exists already; give the recovered file another name", to);
     else if (!mls_rec_survives(describable, &d))
-        mls_error_set(e, "%s: nothing can be recovered: it is no recording of mls, or it was "
-                      "damaged beyond its last flush", from);
+        mls_error_set(
+            e,
+            "%s: nothing can be recovered: it is no recording of mls, or it was "
+            "damaged beyond its last flush",
+            from);
     else
         ok = describe(&l, from, e) && write_out(&l, from, to, e);
     mls_arena_free(&a);

@@ -5,8 +5,8 @@
 #include <fnmatch.h>
 #include <string.h>
 
-static const char *const KEYS[] = { "selector", "1", "every", "steps", "samples", "units",
-                                    "round_bits", NULL };
+static const char *const KEYS[] = { "selector", "1",     "every",      "steps",
+                                    "samples",  "units", "round_bits", NULL };
 
 static int64_t whole(const mls_value *v, const char *key, int64_t most, mls_error *e)
 {
@@ -26,16 +26,19 @@ static void parse_one(const mls_value *v, mls_request *r, mls_arena *a, mls_erro
         r->selector = v->string;
     } else if (v->kind == MLS_V_MAP) {
         mls_value_only(v, KEYS, "a request of `record`", e);
-        r->selector = mls_value_get_string(v, mls_value_get(v, "1") ? "1" : "selector", NULL, e);
+        r->selector =
+            mls_value_get_string(v, mls_value_get(v, "1") ? "1" : "selector", NULL, e);
         r->every = whole(v, "every", INT64_MAX, e);
         r->steps = whole(v, "steps", INT64_MAX, e);
         r->samples = whole(v, "samples", INT64_MAX, e);
         r->units = whole(v, "units", INT64_MAX, e);
         r->round_bits = (int)whole(v, "round_bits", 23, e);
     } else {
-        mls_error_set(e, "%sa request of `record` is a selector such as \"enc.spikes\" or a "
-                      "map with a key `selector`, not %s", mls_value_where(a, v),
-                      mls_value_kind_name(v));
+        mls_error_set(
+            e,
+            "%sa request of `record` is a selector such as \"enc.spikes\" or a "
+            "map with a key `selector`, not %s",
+            mls_value_where(a, v), mls_value_kind_name(v));
         return;
     }
     if (!e->set && (!r->selector || !r->selector[0]))
@@ -44,7 +47,8 @@ static void parse_one(const mls_value *v, mls_request *r, mls_arena *a, mls_erro
     if (r->selector) r->selector = mls_arena_strdup(a, r->selector);
 }
 
-int mls_request_parse(const mls_value *list, mls_request **out, int *n, mls_arena *a, mls_error *e)
+int mls_request_parse(const mls_value *list, mls_request **out, int *n, mls_arena *a,
+                      mls_error *e)
 {
     *out = NULL;
     *n = 0;
@@ -76,7 +80,8 @@ static int matches(const char *selector, const mls_channel *ch)
 {
     char full[512];
     snprintf(full, sizeof full, "%s.%s", ch->node, ch->name);
-    return fnmatch(selector, full, 0) == 0 || fnmatch(selector, without_layer(full), 0) == 0;
+    return fnmatch(selector, full, 0) == 0 ||
+           fnmatch(selector, without_layer(full), 0) == 0;
 }
 
 const mls_request *mls_request_for(const mls_request *r, int n, const mls_channel *ch)
@@ -99,7 +104,8 @@ static void nothing(const char *selector, const mls_channel *ch, int n_ch, mls_e
         names[n++] = full;
         names[n++] = without_layer(full);
         if (used + strlen(full) + 8 < sizeof list)
-            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", full);
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s",
+                                     i ? ", " : "", full);
         else if (used + 6 < sizeof list && strcmp(list + used - 3, "..."))
             used += (size_t)snprintf(list + used, sizeof list - used, ", ...");
     }
@@ -108,7 +114,8 @@ static void nothing(const char *selector, const mls_channel *ch, int n_ch, mls_e
         mls_error_set(e, "record: nothing is called \"%s\"; did you mean \"%s\"? "
                       "Channels: %s", selector, near, list);
     else
-        mls_error_set(e, "record: nothing is called \"%s\". Channels: %s", selector, list);
+        mls_error_set(e, "record: nothing is called \"%s\". Channels: %s", selector,
+                      list);
     mls_arena_free(&a);
 }
 
@@ -125,35 +132,40 @@ static int64_t records(const mls_request *r, int64_t steps)
 }
 
 /* A spike takes under 2 bytes in the file (gzip): a quarter of all cells is plenty. */
-static double channel_bytes(const mls_request *r, const mls_channel *ch, int64_t T, int64_t B,
-                            int64_t steps)
+static double channel_bytes(const mls_request *r, const mls_channel *ch, int64_t T,
+                            int64_t B, int64_t steps)
 {
     const double cells = (double)least(r->steps, T) * (double)least(r->samples, B) *
                          (double)least(r->units, ch->width);
     return (double)records(r, steps) * cells * (ch->flags & MLS_SPIKES ? 0.5 : 4.0);
 }
 
-static void too_much(const mls_request *r, const mls_channel *ch, double worst, double sum,
-                     int64_t T, int64_t B, int64_t limit, mls_error *e)
+static void too_much(const mls_request *r, const mls_channel *ch, double worst,
+                     double sum, int64_t T, int64_t B, int64_t limit, mls_error *e)
 {
     const double over = sum / (double)limit;
     char help[256];
     const int64_t cells = least(r->samples, B);
     if (cells > 1 && over <= (double)cells)
-        snprintf(help, sizeof help, "samples = %lld", (long long)((double)cells / over));
+        snprintf(help, sizeof help, "samples = %lld",
+                 (long long)((double)cells / over));
     else if (r->every > 0)
         snprintf(help, sizeof help, "every = %.0f", (double)r->every * (over + 1));
     else
         snprintf(help, sizeof help, "samples = 1 and steps = %lld",
                  (long long)(T / 16 > 0 ? T / 16 : 1));
-    mls_error_set(e, "record: %.1f MB would be written, the limit is %.1f MB; most of it, "
-                  "%.1f MB, is %s.%s by the request \"%s\": give that request for instance %s "
-                  "(or use every, steps, samples, units), or raise the limit", sum / 1e6,
-                  (double)limit / 1e6, worst / 1e6, ch->node, ch->name, r->selector, help);
+    mls_error_set(
+        e,
+        "record: %.1f MB would be written, the limit is %.1f MB; most of it, "
+        "%.1f MB, is %s.%s by the request \"%s\": give that request for instance %s "
+        "(or use every, steps, samples, units), or raise the limit",
+        sum / 1e6, (double)limit / 1e6, worst / 1e6, ch->node, ch->name, r->selector,
+        help);
 }
 
 int64_t mls_request_bytes(const mls_request *r, int n, const mls_channel *ch, int n_ch,
-                          int64_t T, int64_t B, int64_t training_steps, int64_t limit, mls_error *e)
+                          int64_t T, int64_t B, int64_t training_steps, int64_t limit,
+                          mls_error *e)
 {
     for (int i = 0; i < n; i++) {
         int found = 0;

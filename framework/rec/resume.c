@@ -17,10 +17,12 @@ static int readable(mls_column *c, void *arg)
 {
     const struct probe *p = arg;
     mls_error ignored = { 0 };
-    const int64_t n = mls_column_found(c, p->file, &ignored), block = (int64_t)c->chunk[0];
+    const int64_t n = mls_column_found(c, p->file, &ignored),
+                  block = (int64_t)c->chunk[0];
     for (int64_t at = 0; at < n; at += block) {
         mls_error e = { 0 };
-        if (!mls_column_read(c, p->file, at, shorter(block, n - at), c->buffer, &e)) return 0;
+        if (!mls_column_read(c, p->file, at, shorter(block, n - at), c->buffer, &e))
+            return 0;
     }
     return 1;
 }
@@ -37,8 +39,8 @@ static int64_t kept(mls_column *c, hid_t from, int64_t n, int64_t until, int64_t
     if (!mls_column_read(c, from, 0, n, step, e)) k = -1;
     while (k >= 0 && k < n && step[k] <= until) {
         if (step[k] <= *last) {
-            mls_error_set(e, "%s goes back from %lld to %lld", c->path, (long long)*last,
-                          (long long)step[k]);
+            mls_error_set(e, "%s goes back from %lld to %lld", c->path,
+                          (long long)*last, (long long)step[k]);
             k = -1;
             break;
         }
@@ -68,8 +70,10 @@ static int probe(void *arg)
     const char *format = mls_rec_read_text(p->file, "format", &a);
     mls_root_starts_after(p->file);
     int ok = format && mls_recorder_each(r, readable, p);
-    for (int i = 0; ok && i < r->n_tracks; i++) ok = in_order(&r->track[i].step, p->file);
-    for (int i = 0; ok && i < r->n_series; i++) ok = in_order(&r->series[i].step, p->file);
+    for (int i = 0; ok && i < r->n_tracks; i++)
+        ok = in_order(&r->track[i].step, p->file);
+    for (int i = 0; ok && i < r->n_series; i++)
+        ok = in_order(&r->series[i].step, p->file);
     return ok;
 }
 
@@ -102,7 +106,8 @@ static int order(mls_track *t, hid_t from, int64_t events, mls_error *e)
 
 static int take_spikes(mls_track *t, hid_t from, int64_t until, mls_error *e)
 {
-    int64_t n = shorter(mls_column_found(&t->end, from, e), mls_column_found(&t->step, from, e));
+    int64_t n = shorter(mls_column_found(&t->end, from, e),
+                        mls_column_found(&t->step, from, e));
     int64_t events = INT64_MAX;
     for (int i = 0; i < MLS_SPIKE_COLUMNS; i++)
         events = shorter(events, mls_column_found(&t->event[i], from, e));
@@ -122,8 +127,8 @@ static int take_spikes(mls_track *t, hid_t from, int64_t until, mls_error *e)
     free(end);
     for (int i = 0; ok && i < MLS_SPIKE_COLUMNS; i++)
         ok = mls_column_copy(&t->event[i], from, t->events, e);
-    return ok && mls_column_copy(&t->end, from, k, e) && mls_column_copy(&t->step, from, k, e) &&
-           order(t, from, t->events, e);
+    return ok && mls_column_copy(&t->end, from, k, e) &&
+           mls_column_copy(&t->step, from, k, e) && order(t, from, t->events, e);
 }
 
 static int take_series(mls_series *m, hid_t from, int64_t until, mls_error *e)
@@ -162,9 +167,11 @@ int mls_recorder_take(mls_recorder *r, const char *from, int64_t until)
     const char *torn = NULL;
     mls_recorder_each(r, find_torn, &torn);
     if (torn)
-        r->warning = mls_arena_printf(&r->arena, "%s: the last values of %s do not have the checksum "
-                                      "that they were written with; they were taken as they are",
-                                      from, torn);
+        r->warning =
+            mls_arena_printf(&r->arena,
+                             "%s: the last values of %s do not have the checksum "
+                             "that they were written with; they were taken as they are",
+                             from, torn);
     if (!ok) mls_error_prefix(&r->error, "%s cannot be continued", from);
     return ok;
 }

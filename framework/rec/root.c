@@ -20,7 +20,8 @@ int mls_root_write(hid_t file, const mls_recorder_config *c)
     for (int i = 0; ok && i < c->n_provenance; i++) {
         char path[512];
         snprintf(path, sizeof path, "/provenance/%s", c->provenance[i][0]);
-        ok = mls_rec_text_set(file, path, c->provenance[i][1] ? c->provenance[i][1] : "");
+        ok = mls_rec_text_set(file, path,
+                              c->provenance[i][1] ? c->provenance[i][1] : "");
     }
     return ok;
 }
@@ -28,7 +29,9 @@ int mls_root_write(hid_t file, const mls_recorder_config *c)
 int64_t mls_root_starts_after(hid_t file)
 {
     int64_t after = 0;
-    hid_t a = H5Aexists(file, "starts_after") > 0 ? H5Aopen(file, "starts_after", H5P_DEFAULT) : -1;
+    hid_t a = H5Aexists(file, "starts_after") > 0
+                  ? H5Aopen(file, "starts_after", H5P_DEFAULT)
+                  : -1;
     if (a >= 0 && H5Aread(a, H5T_NATIVE_INT64, &after) < 0) after = 0;
     if (a >= 0) H5Aclose(a);
     return after;

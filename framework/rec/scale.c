@@ -38,7 +38,8 @@ static int use(mls_scales *s, const char *path, hobj_ref_t set, int axis)
     return 1;
 }
 
-static int array_attribute(hid_t object, const char *name, hid_t type, int n, const void *data)
+static int array_attribute(hid_t object, const char *name, hid_t type, int n,
+                           const void *data)
 {
     const hsize_t dim = (hsize_t)n;
     hid_t space = H5Screate_simple(1, &dim, NULL), a = -1;
@@ -56,12 +57,14 @@ int mls_scales_attach(mls_scales *s, hid_t file, const char *set, int rank,
     hvl_t list[4];
     int ok = rank <= 4 && H5Rcreate(&self, file, set, H5R_OBJECT, -1) >= 0;
     for (int i = 0; ok && i < rank; i++) {
-        ok = H5Rcreate(&to[i], file, path[i], H5R_OBJECT, -1) >= 0 && use(s, path[i], self, i);
+        ok = H5Rcreate(&to[i], file, path[i], H5R_OBJECT, -1) >= 0 &&
+             use(s, path[i], self, i);
         list[i] = (hvl_t){ 1, &to[i] };
     }
     hid_t d = ok ? H5Dopen2(file, set, H5P_DEFAULT) : -1;
     hid_t refs = H5Tvlen_create(H5T_STD_REF_OBJ), text = H5Tcopy(H5T_C_S1);
-    ok = ok && d >= 0 && refs >= 0 && text >= 0 && H5Tset_size(text, H5T_VARIABLE) >= 0 &&
+    ok = ok && d >= 0 && refs >= 0 && text >= 0 &&
+         H5Tset_size(text, H5T_VARIABLE) >= 0 &&
          array_attribute(d, "DIMENSION_LIST", refs, rank, list) &&
          array_attribute(d, "DIMENSION_LABELS", text, rank, label);
     if (text >= 0) H5Tclose(text);
@@ -70,8 +73,8 @@ int mls_scales_attach(mls_scales *s, hid_t file, const char *set, int rank,
     return ok;
 }
 
-int mls_scales_range(mls_scales *s, hid_t file, const char *path, int64_t n, double step,
-                     const char *unit, const char *name)
+int mls_scales_range(mls_scales *s, hid_t file, const char *path, int64_t n,
+                     double step, const char *unit, const char *name)
 {
     for (int i = 0; i < s->n; i++)
         if (!strcmp(s->scale[i].path, path)) return 1;

@@ -3,8 +3,8 @@
  * record_end, which also say that a forward without a spike was recorded.               */
 #include "rec/track.h"
 
-static const char *const COLUMN[MLS_SPIKE_COLUMNS] = { "timestamps", "node_ids", "sample",
-                                                       "step", "train_step" };
+static const char *const COLUMN[MLS_SPIKE_COLUMNS] = { "timestamps", "node_ids",
+                                                       "sample", "step", "train_step" };
 static const char *const LONG_NAME[MLS_SPIKE_COLUMNS] = {
     "time in the sequence", "unit, counted from 0", "sample of the batch",
     "time step of the sequence", "training step" };
@@ -17,16 +17,18 @@ int mls_spikes_plan(mls_track *t, mls_arena *a, mls_error *e)
     const int64_t none[4] = { 0, 0, 0, 0 };
     for (int i = 0; i < MLS_SPIKE_COLUMNS; i++) {
         const char *path = mls_arena_printf(a, "/spikes/%s/%s", t->name, COLUMN[i]);
-        if (!path || !mls_column_plan(&t->event[i], path, type[i], 1, none, MLS_SPIKE_CHUNK,
-                                      MLS_REC_GZIP, a, e))
+        if (!path || !mls_column_plan(&t->event[i], path, type[i], 1, none,
+                                      MLS_SPIKE_CHUNK, MLS_REC_GZIP, a, e))
             return 0;
     }
     const char *end = mls_arena_printf(a, "/spikes/%s/record_end", t->name);
     const char *step = mls_arena_printf(a, "/spikes/%s/record_step", t->name);
     t->by_time = 1;
     return end && step &&
-           mls_column_plan(&t->end, end, H5T_NATIVE_INT64, 1, none, MLS_INDEX_CHUNK, 0, a, e) &&
-           mls_column_plan(&t->step, step, H5T_NATIVE_INT64, 1, none, MLS_INDEX_CHUNK, 0, a, e);
+           mls_column_plan(&t->end, end, H5T_NATIVE_INT64, 1, none, MLS_INDEX_CHUNK, 0,
+                           a, e) &&
+           mls_column_plan(&t->step, step, H5T_NATIVE_INT64, 1, none, MLS_INDEX_CHUNK,
+                           0, a, e);
 }
 
 /* Of the enumeration in SONATA: none 0, by_id 1, by_time 2. */
@@ -62,7 +64,8 @@ int mls_spikes_create(mls_track *t, hid_t file, mls_error *e)
     int ok = 1;
     for (int i = 0; i < MLS_SPIKE_COLUMNS; i++)
         if (!mls_column_create(&t->event[i], file, e)) return 0;
-    if (!mls_column_create(&t->end, file, e) || !mls_column_create(&t->step, file, e)) return 0;
+    if (!mls_column_create(&t->end, file, e) || !mls_column_create(&t->step, file, e))
+        return 0;
     for (int i = 0; i < MLS_SPIKE_COLUMNS; i++)
         ok = ok && mls_rec_text(t->event[i].set, "long_name", LONG_NAME[i]);
     ok = ok && mls_rec_text(t->event[0].set, "units", "ms") &&
@@ -85,8 +88,8 @@ int mls_spikes_create(mls_track *t, hid_t file, mls_error *e)
     return 0;
 }
 
-void mls_spikes_add(mls_track *t, double step_ms, int64_t now, const float *x, int64_t T,
-                    int64_t B, int64_t U, int64_t t0, mls_error *e)
+void mls_spikes_add(mls_track *t, double step_ms, int64_t now, const float *x,
+                    int64_t T, int64_t B, int64_t U, int64_t t0, mls_error *e)
 {
     const int64_t b_end = B < t->B ? B : t->B, u_end = U < t->U ? U : t->U;
     for (int64_t i = 0; i < T && t0 + i < t->T; i++)

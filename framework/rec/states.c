@@ -11,20 +11,27 @@ int mls_states_plan(mls_track *t, mls_arena *a, mls_error *e)
     const char *path = mls_arena_printf(a, "/states/%s", t->name);
     const char *step = mls_arena_printf(a, "/states/%s_step", t->name);
     return path && step &&
-           mls_column_plan(&t->value, path, H5T_NATIVE_FLOAT, 4, dim, 0, MLS_REC_NAN, a, e) &&
-           mls_column_plan(&t->step, step, H5T_NATIVE_INT64, 1, dim, MLS_INDEX_CHUNK, 0, a, e);
+           mls_column_plan(&t->value, path, H5T_NATIVE_FLOAT, 4, dim, 0, MLS_REC_NAN, a,
+                           e) &&
+           mls_column_plan(&t->step, step, H5T_NATIVE_INT64, 1, dim, MLS_INDEX_CHUNK, 0,
+                           a, e);
 }
 
-int mls_states_create(mls_track *t, hid_t file, double step_ms, mls_scales *s, mls_error *e)
+int mls_states_create(mls_track *t, hid_t file, double step_ms, mls_scales *s,
+                      mls_error *e)
 {
     if (!mls_column_create(&t->value, file, e) || !mls_column_create(&t->step, file, e))
         return 0;
-    const char *path[4] = { t->step.path, mls_arena_printf(s->arena, "/states/time_%lld", (long long)t->T),
-                            mls_arena_printf(s->arena, "/states/sample_%lld", (long long)t->B),
-                            mls_arena_printf(s->arena, "/states/unit_%lld", (long long)t->U) };
+    const char *path[4] = {
+        t->step.path, mls_arena_printf(s->arena, "/states/time_%lld", (long long)t->T),
+        mls_arena_printf(s->arena, "/states/sample_%lld", (long long)t->B),
+        mls_arena_printf(s->arena, "/states/unit_%lld", (long long)t->U)
+    };
     static const char *const label[4] = { "record", "step", "sample", "unit" };
-    int ok = path[1] && path[2] && path[3] &&
-        mls_scales_range(s, file, path[1], t->T, step_ms, "ms", "time in the sequence") &&
+    int ok =
+        path[1] && path[2] && path[3] &&
+        mls_scales_range(s, file, path[1], t->T, step_ms, "ms",
+                         "time in the sequence") &&
         mls_scales_range(s, file, path[2], t->B, 0, NULL, "sample of the batch") &&
         mls_scales_range(s, file, path[3], t->U, 0, NULL, "unit, counted from 0") &&
         mls_scales_attach(s, file, t->value.path, 4, path, label) &&
@@ -54,7 +61,8 @@ static float rounded(float x, int bits)
     return x;
 }
 
-void mls_states_add(mls_track *t, const float *x, int64_t T, int64_t B, int64_t U, int64_t t0)
+void mls_states_add(mls_track *t, const float *x, int64_t T, int64_t B, int64_t U,
+                    int64_t t0)
 {
     float *out = mls_column_next(&t->value);
     const int64_t b_end = B < t->B ? B : t->B, u_end = U < t->U ? U : t->U;
@@ -65,7 +73,8 @@ void mls_states_add(mls_track *t, const float *x, int64_t T, int64_t B, int64_t 
             float *to = out + ((t0 + i) * t->B + b) * t->U;
             memcpy(to, x + (i * B + b) * U, (size_t)u_end * sizeof *to);
             if (t->round_bits && t->round_bits < 23)
-                for (int64_t u = 0; u < u_end; u++) to[u] = rounded(to[u], t->round_bits);
+                for (int64_t u = 0; u < u_end; u++)
+                    to[u] = rounded(to[u], t->round_bits);
         }
 }
 

@@ -29,10 +29,16 @@ typedef struct hdf5 {
 
 static const char *const GROUP[3] = { "/train/", "/validation/", "/test/" };
 
-typedef struct reading { mls_ctx *c; hdf5 *s; const mls_array_file *file; int failed; } reading;
+typedef struct reading {
+    mls_ctx *c;
+    hdf5 *s;
+    const mls_array_file *file;
+    int failed;
+} reading;
 
 /* One data set; 0 when it is absent or reading failed. */
-static int read_one(reading *r, const char *group, const char *name, int optional, mls_array *out)
+static int read_one(reading *r, const char *group, const char *name, int optional,
+                    mls_array *out)
 {
     const size_t room = strlen(group) + strlen(name) + 1;
     char *path = mls->alloc(r->c, room);
@@ -44,12 +50,13 @@ static int read_one(reading *r, const char *group, const char *name, int optiona
     return 0;
 }
 
-static void bad(reading *r, int split, const char *name, const mls_array *a, const char *need)
+static void bad(reading *r, int split, const char *name, const mls_array *a,
+                const char *need)
 {
     r->failed = 1;
-    mls->fail(r->c, "%s: %s of %s has %d axes %lld x %lld x %lld, where %s is expected", r->s->path,
-              name, GROUP[split], a->rank, (long long)a->dim[0], (long long)a->dim[1],
-              (long long)a->dim[2], need);
+    mls->fail(r->c, "%s: %s of %s has %d axes %lld x %lld x %lld, where %s is expected",
+              r->s->path, name, GROUP[split], a->rank, (long long)a->dim[0],
+              (long long)a->dim[1], (long long)a->dim[2], need);
 }
 
 /* dt and mask fit x; lengths from the mask. */
@@ -72,14 +79,17 @@ static void check_steps(reading *r, int split)
         for (int64_t t = n[i]; t < T; t++)
             if (m[t] != 0.0f) {
                 r->failed = 1;
-                mls->fail(r->c, "%s: %s of sample %lld is 0 at step %lld and 1 again at step "
-                          "%lld; padding must come after all real steps", s->path, s->mask,
-                          (long long)i, (long long)n[i], (long long)t);
+                mls->fail(r->c,
+                          "%s: %s of sample %lld is 0 at step %lld and 1 again at step "
+                          "%lld; padding must come after all real steps",
+                          s->path, s->mask, (long long)i, (long long)n[i],
+                          (long long)t);
                 return;
             }
         if (!n[i]) {
             r->failed = 1;
-            mls->fail(r->c, "%s: %s of sample %lld has no real step", s->path, s->mask, (long long)i);
+            mls->fail(r->c, "%s: %s of sample %lld has no real step", s->path, s->mask,
+                      (long long)i);
             return;
         }
     }
@@ -95,7 +105,8 @@ static void check_answers(reading *r, int split, int first)
     const int classes = l->data != NULL;
     const int per_step = classes ? l->rank == 2 : t->rank == 3;
     if (classes) {
-        if (l->rank < 1 || l->rank > 2 || l->dim[0] != S || (per_step && l->dim[1] != T)) {
+        if (l->rank < 1 || l->rank > 2 || l->dim[0] != S ||
+            (per_step && l->dim[1] != T)) {
             bad(r, split, s->label, l, "[samples] or [samples][steps]");
             return;
         }
@@ -103,7 +114,8 @@ static void check_answers(reading *r, int split, int first)
             const float v = l->data[i];
             if (!(v > -16777216.0f && v < 16777216.0f) || v != (float)(int32_t)v) {
                 r->failed = 1;
-                mls->fail(r->c, "%s: %s of %s holds %g at number %lld, which is no class",
+                mls->fail(r->c,
+                          "%s: %s of %s holds %g at number %lld, which is no class",
                           s->path, s->label, GROUP[split], (double)v, (long long)i);
                 return;
             }
@@ -111,15 +123,18 @@ static void check_answers(reading *r, int split, int first)
         }
     } else if (!t->data || t->rank < 1 || t->rank > 3 || t->dim[0] != S ||
                (per_step && t->dim[1] != T)) {
-        bad(r, split, s->target, t, "[samples], [samples][values] or [samples][steps][values]");
+        bad(r, split, s->target, t,
+            "[samples], [samples][values] or [samples][steps][values]");
         return;
     } else {
         const int64_t O = t->rank == 1 ? 1 : t->dim[t->rank - 1];
-        if (!first && O != s->O) bad(r, split, s->target, t, "as many values as in /train/");
+        if (!first && O != s->O)
+            bad(r, split, s->target, t, "as many values as in /train/");
         s->O = O;
     }
     if (!first && per_step != s->per_step)
-        bad(r, split, classes ? s->label : s->target, classes ? l : t, "as many axes as in /train/");
+        bad(r, split, classes ? s->label : s->target, classes ? l : t,
+            "as many axes as in /train/");
     s->per_step = per_step;
 }
 
@@ -146,7 +161,8 @@ static int read_split(reading *r, int split, const char *group, int first)
     if (!read_one(r, group, name[X], 1, &a[X])) return 0;
     for (int k = DT; k < ARRAYS; k++) read_one(r, group, name[k], 1, &a[k]);
     /* neither: an error that names what the file has */
-    if (!a[LABEL].data && !a[TARGET].data) read_one(r, group, name[LABEL], 0, &a[LABEL]);
+    if (!a[LABEL].data && !a[TARGET].data)
+        read_one(r, group, name[LABEL], 0, &a[LABEL]);
     if (!r->failed) check_x(r, split, first);
     if (!r->failed) check_steps(r, split);
     if (!r->failed) check_answers(r, split, first);
@@ -157,7 +173,8 @@ static int read_split(reading *r, int split, const char *group, int first)
 static void divide(hdf5 *s)
 {
     const int64_t all = s->count[0];
-    const int64_t v = (int64_t)((double)all * s->validation), t = (int64_t)((double)all * s->test);
+    const int64_t v = (int64_t)((double)all * s->validation),
+                  t = (int64_t)((double)all * s->test);
     s->count[0] = all - v - t;
     s->count[1] = v;
     s->count[2] = t;
@@ -184,8 +201,8 @@ static void open(mls_ctx *c, void *self, mls_task_shape *shape)
         for (int k = 1; k < 3 && !r.failed; k++) read_split(&r, k, GROUP[k], 0);
     } else if (read_split(&r, 0, "/", 1)) {
         if (s->validation + s->test >= 1.0) {
-            mls->fail(c, "validation %g and test %g leave nothing to train with", s->validation,
-                      s->test);
+            mls->fail(c, "validation %g and test %g leave nothing to train with",
+                      s->validation, s->test);
             return;
         }
         divide(s);
@@ -200,9 +217,14 @@ static void open(mls_ctx *c, void *self, mls_task_shape *shape)
         dt |= s->array[k][DT].data != NULL;
         mask |= s->length[k] != NULL;
     }
-    *shape = (mls_task_shape){ .steps = s->T, .input = s->F, .output = s->O,
-                               .loss = s->array[0][LABEL].data ? MLS_CROSS_ENTROPY : MLS_MSE,
-                               .per_step = s->per_step, .has_mask = mask, .has_dt = dt };
+    *shape =
+        (mls_task_shape){ .steps = s->T,
+                          .input = s->F,
+                          .output = s->O,
+                          .loss = s->array[0][LABEL].data ? MLS_CROSS_ENTROPY : MLS_MSE,
+                          .per_step = s->per_step,
+                          .has_mask = mask,
+                          .has_dt = dt };
 }
 
 static int64_t count(const void *self, int split)
@@ -210,7 +232,8 @@ static int64_t count(const void *self, int split)
     return ((const hdf5 *)self)->count[split];
 }
 
-static void fill(mls_ctx *c, const void *self, int split, int64_t index, uint64_t key, mls_sample *out)
+static void fill(mls_ctx *c, const void *self, int split, int64_t index, uint64_t key,
+                 mls_sample *out)
 {
     (void)c;
     (void)key;
@@ -221,7 +244,8 @@ static void fill(mls_ctx *c, const void *self, int split, int64_t index, uint64_
     const int64_t answers = s->per_step ? n : 1, stride = s->per_step ? T : 1;
     out->steps = n;
     memcpy(out->x, a[X].data + i * T * s->F, (size_t)(n * s->F) * sizeof(float));
-    if (a[DT].data && out->dt) memcpy(out->dt, a[DT].data + i * T, (size_t)n * sizeof(float));
+    if (a[DT].data && out->dt)
+        memcpy(out->dt, a[DT].data + i * T, (size_t)n * sizeof(float));
     if (a[LABEL].data && out->label)
         for (int64_t t = 0; t < answers; t++) {
             const int32_t v = (int32_t)a[LABEL].data[i * stride + t];
@@ -235,11 +259,15 @@ static void fill(mls_ctx *c, const void *self, int split, int64_t index, uint64_
 static const mls_option options[] = {
     MLS_OPT_STRING(hdf5, path, "", "the HDF5 file"),
     MLS_OPT_STRING(hdf5, x, "x", "data set of the input, [sample][step][feature]"),
-    MLS_OPT_STRING(hdf5, dt, "dt", "data set of the step lengths, [sample][step]; may be absent"),
-    MLS_OPT_STRING(hdf5, mask, "mask", "data set of 1 for real steps and 0 for padding after "
+    MLS_OPT_STRING(hdf5, dt, "dt",
+                   "data set of the step lengths, [sample][step]; may be absent"),
+    MLS_OPT_STRING(hdf5, mask, "mask",
+                   "data set of 1 for real steps and 0 for padding after "
                    "them; may be absent"),
-    MLS_OPT_STRING(hdf5, label, "label", "data set of classes, [sample] or [sample][step]"),
-    MLS_OPT_STRING(hdf5, target, "target", "data set of values, [sample][value] or "
+    MLS_OPT_STRING(hdf5, label, "label",
+                   "data set of classes, [sample] or [sample][step]"),
+    MLS_OPT_STRING(hdf5, target, "target",
+                   "data set of values, [sample][value] or "
                    "[sample][step][value], used where there are no labels"),
     MLS_OPT(hdf5, validation, MLS_REAL, 0.1, 0, 1, NULL,
             "fraction for validation when the file has no group /train"),
@@ -251,13 +279,24 @@ static const mls_option options[] = {
 static const mls_task task = { sizeof(mls_task), open, count, fill, NULL, NULL };
 
 static const mls_component component = {
-    sizeof(mls_component), "task", "hdf5", 0,
+    sizeof(mls_component),
+    "task",
+    "hdf5",
+    0,
     "classification or regression from an HDF5 file\n\n"
-    "Data sets `x` and `label` or `target`, and if wanted `dt` and `mask`, in the groups "
-    "/train, /validation and /test; or in the root, divided in order: first the training, "
-    "then the validation, then the test samples. With labels it is classification, else "
+    "Data sets `x` and `label` or `target`, and if wanted `dt` and `mask`, in the "
+    "groups "
+    "/train, /validation and /test; or in the root, divided in order: first the "
+    "training, "
+    "then the validation, then the test samples. With labels it is classification, "
+    "else "
     "regression.",
-    NULL, options, sizeof(hdf5), NULL, NULL, &task
+    NULL,
+    options,
+    sizeof(hdf5),
+    NULL,
+    NULL,
+    &task
 };
 
 MLS_PLUGIN("hdf5", "1.0", "Apache-2.0", &component);

@@ -49,7 +49,8 @@ static int ranges(mls_ctx *c, const char *name, const char *text, int n, int *ou
             return 0;
         }
         if (b >= n) {
-            mls->fail(c, "%s is \"%s\", but there are only the files 0 to %d", name, text, n - 1);
+            mls->fail(c, "%s is \"%s\", but there are only the files 0 to %d", name,
+                      text, n - 1);
             return 0;
         }
         for (long i = a; i <= b; i++) {
@@ -81,7 +82,8 @@ static void read_files(mls_ctx *c, series *s, const mls_array_file *reader,
         if (!reader->read(c, path, "", 0, &s->file[i])) return;
         const mls_array *a = &s->file[i];
         if (a->rank != 2 || a->dim[1] < 1) {
-            mls->fail(c, "%s: has %d axes, where [time][channel] is expected", path, a->rank);
+            mls->fail(c, "%s: has %d axes, where [time][channel] is expected", path,
+                      a->rank);
             return;
         }
         if (!s->channels) s->channels = a->dim[1];
@@ -135,8 +137,8 @@ static void open(mls_ctx *c, void *self, mls_task_shape *shape)
         for (int i = 0; i < s->n_of[k]; i++)
             s->count[k] += windows(s, s->file[s->of[k][i]].dim[0]);
     if (!s->count[0])
-        mls->fail(c, "%s: the training files \"%s\" hold no window of %lld rows", s->path,
-                  s->train ? s->train : "", (long long)s->window + 1);
+        mls->fail(c, "%s: the training files \"%s\" hold no window of %lld rows",
+                  s->path, s->train ? s->train : "", (long long)s->window + 1);
     *shape = (mls_task_shape){ .steps = s->window, .input = s->channels, .output = s->channels,
                                .loss = MLS_MSE, .per_step = 1 };
 }
@@ -168,26 +170,38 @@ static void fill(mls_ctx *c, const void *self, int split, int64_t index, uint64_
 }
 
 static const mls_option options[] = {
-    MLS_OPT_STRING(series, path, "", "folder of .npy files [time][channel], taken in the "
+    MLS_OPT_STRING(series, path, "",
+                   "folder of .npy files [time][channel], taken in the "
                    "order of their names"),
     MLS_OPT_STRING(series, train, "15-24", "numbers of the training files, from 0"),
     MLS_OPT_STRING(series, validation, "0-4", "numbers of the validation files"),
     MLS_OPT_STRING(series, test, "5-14", "numbers of the test files"),
     MLS_OPT(series, window, MLS_INT, 32, 1, 1e6, "steps", "length of a sample"),
-    MLS_OPT(series, stride, MLS_INT, 10, 1, 1e6, "steps", "from one sample to the next"),
+    MLS_OPT(series, stride, MLS_INT, 10, 1, 1e6, "steps",
+            "from one sample to the next"),
     MLS_OPT_END
 };
 
 static const mls_task task = { sizeof(mls_task), open, count, fill, NULL, NULL };
 
 static const mls_component component = {
-    sizeof(mls_component), "task", "series", 0,
+    sizeof(mls_component),
+    "task",
+    "series",
+    0,
     "the next observation of multichannel series, by mean squared error\n\n"
     "Reads a folder of .npy files of shape [time][channel] and cuts each into windows. "
-    "The target of a step is the row that follows it. With the defaults and the half-cheetah "
-    "traces this is the protocol of the liquid time-constant paper: 970 training windows, "
+    "The target of a step is the row that follows it. With the defaults and the "
+    "half-cheetah "
+    "traces this is the protocol of the liquid time-constant paper: 970 training "
+    "windows, "
     "970 test windows, MSE on raw values.",
-    NULL, options, sizeof(series), NULL, NULL, &task
+    NULL,
+    options,
+    sizeof(series),
+    NULL,
+    NULL,
+    &task
 };
 
 MLS_PLUGIN("series", "1.0", "Apache-2.0", &component);

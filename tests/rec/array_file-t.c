@@ -41,11 +41,13 @@ static int get(const char *dataset, int optional, mls_array *out)
     return mls_rec_array_file.read(&ctx, path, dataset, optional, out);
 }
 
-static void put(hid_t f, const char *name, hid_t type, int rank, const hsize_t *dim, const void *x)
+static void put(hid_t f, const char *name, hid_t type, int rank, const hsize_t *dim,
+                const void *x)
 {
     hid_t s = H5Screate_simple(rank, dim, NULL);
     hid_t d = H5Dcreate2(f, name, type, s, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    assert_true(d >= 0 && (!x || H5Dwrite(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, x) >= 0));
+    assert_true(d >= 0 &&
+                (!x || H5Dwrite(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, x) >= 0));
     H5Dclose(d);
     H5Sclose(s);
 }
@@ -56,7 +58,8 @@ static void make_hdf5(void)
     const double x[6] = { 0.5, -1, 2, 3, 4, 1e3 };
     const int16_t label[2] = { 7, -1 };
     mls_rec_init();
-    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), t = H5Tcopy(H5T_C_S1);
+    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT),
+          t = H5Tcopy(H5T_C_S1);
     H5Gclose(H5Gcreate2(f, "train", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
     put(f, "train/x", H5T_NATIVE_DOUBLE, 2, two, x);
     put(f, "label", H5T_NATIVE_INT16, 1, two, label);
@@ -120,7 +123,8 @@ static void test_hdf5_damage(void **state)
     assert_int_equal(fread(whole, 1, (size_t)size, f), size);
     for (int i = 0; i < 150; i++) {
         for (int k = 0; k < 4; k++) {
-            const long at = (long)((uint64_t)(4 * i + k) * 2654435761u % (uint64_t)(i % 2 ? size : 800));
+            const long at = (long)((uint64_t)(4 * i + k) * 2654435761u %
+                                   (uint64_t)(i % 2 ? size : 800));
             fseek(f, at, SEEK_SET);
             fputc((unsigned char)(i * 37 + k), f);
         }
@@ -158,21 +162,26 @@ static void test_npy(void **state)
     const int32_t i[2] = { -5, 70000 };
     const int64_t l[2] = { -5, 1 << 24 };
     const float s[1] = { 0.25f };
-    make_npy(1, "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }   \n", x, sizeof x);
+    make_npy(1, "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }   \n", x,
+             sizeof x);
     assert_true(get("", 0, &a));
     assert_int_equal(a.rank, 2);
     assert_int_equal(a.dim[1], 3);
     assert_true(a.data[1] == 2.5f && a.data[5] == 6.0f);
-    make_npy(2, "{'descr': '<i4', 'fortran_order': False, 'shape': (2,), }\n", i, sizeof i);
+    make_npy(2, "{'descr': '<i4', 'fortran_order': False, 'shape': (2,), }\n", i,
+             sizeof i);
     assert_true(get("", 0, &a));
     assert_true(a.rank == 1 && a.data[0] == -5.0f && a.data[1] == 70000.0f);
-    make_npy(1, "{'descr': '<i8', 'fortran_order': False, 'shape': (2,), }\n", l, sizeof l);
+    make_npy(1, "{'descr': '<i8', 'fortran_order': False, 'shape': (2,), }\n", l,
+             sizeof l);
     assert_true(get("", 0, &a));
     assert_true(a.data[0] == -5.0f && a.data[1] == 16777216.0f);
-    make_npy(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (), }\n", s, sizeof s);
+    make_npy(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (), }\n", s,
+             sizeof s);
     assert_true(get("", 0, &a));
     assert_true(a.rank == 0 && a.data[0] == 0.25f);
-    make_npy(1, "{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }\n", "\xff\x01\x00", 3);
+    make_npy(1, "{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }\n",
+             "\xff\x01\x00", 3);
     assert_true(get("", 0, &a));
     assert_true(a.data[0] == 255.0f && a.data[1] == 1.0f);
 }
@@ -180,13 +189,17 @@ static void test_npy(void **state)
 static void test_npy_errors(void **state)
 {
     (void)state;
-    static const struct { const char *header, *say; } bad[] = {
+    static const struct { const char *header, *say;
+    } bad[] = {
         { "{'descr': '>f8', 'fortran_order': False, 'shape': (2,), }\n", "'>f8'" },
         { "{'descr': '<c8', 'fortran_order': False, 'shape': (2,), }\n", "'<c8'" },
         { "{'descr': '<f8', 'fortran_order': True, 'shape': (2,), }\n", "Fortran" },
         { "{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }\n", "cut off" },
-        { "{'descr': '<f8', 'fortran_order': False, 'shape': (1,1,1,1,2), }\n", "4 axes" },
-        { "{'descr': '<f8', 'fortran_order': False, 'shape': (9999999999,9999999999), }\n", "shape" },
+        { "{'descr': '<f8', 'fortran_order': False, 'shape': (1,1,1,1,2), }\n",
+          "4 axes" },
+        { "{'descr': '<f8', 'fortran_order': False, 'shape': (9999999999,9999999999), "
+          "}\n",
+          "shape" },
         { "{'descr': '<f8', 'fortran_order': False, 'shape': (-2,), }\n", "shape" },
         { "nonsense", "type unknown" },
     };
@@ -198,7 +211,8 @@ static void test_npy_errors(void **state)
         assert_non_null(strstr(error.text, path));
         if (!strstr(error.text, bad[i].say)) fail_msg("%s", error.text);
     }
-    make_npy(1, "{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }\n", x, sizeof x);
+    make_npy(1, "{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }\n", x,
+             sizeof x);
     assert_false(get("x", 0, &a));
     assert_true(error.set);
     assert_false(get("x", 1, &a));

@@ -22,7 +22,8 @@ typedef struct contents {
 
 static void table(mls_bundle *b, contents *c)
 {
-    const int64_t w[2] = { 3, 4 }, s[3] = { 2, 1, 5 }, r[1] = { 16 }, none[2] = { 0, 4 };
+    const int64_t w[2] = { 3, 4 }, s[3] = { 2, 1, 5 }, r[1] = { 16 },
+                  none[2] = { 0, 4 };
     mls_bundle_add(b, "weight/layer0.enc.w", MLS_B_F32, c->w, 2, w);
     mls_bundle_add(b, "state/layer0.liq.h", MLS_B_F32, c->state, 3, s);
     mls_bundle_add(b, "loop/best", MLS_B_F64, &c->best, 0, NULL);
@@ -67,7 +68,8 @@ static void save(void)
     memset(&c, 0, sizeof c);
     fill(&c);
     table(&b, &c);
-    if (!mls_checkpoint_save(path, &b, "{\"config\": \"\xc3\xa9\"}", &e)) fail_msg("%s", e.text);
+    if (!mls_checkpoint_save(path, &b, "{\"config\": \"\xc3\xa9\"}", &e))
+        fail_msg("%s", e.text);
     assert_int_equal(access(scene_path(dir, "checkpoint-1.h5.new"), F_OK), -1);
     mls_arena_free(&a);
 }
@@ -114,8 +116,9 @@ static void test_misfit(void **state)
     mls_bundle_add(&b, "weight/layer1.enc.w", MLS_B_F32, c.w, 2, w);
     memset(&c, 7, sizeof c);
     assert_false(mls_checkpoint_load(path, &b, NULL, &a, &e));
-    assert_non_null(strstr(e.text, "misshapen weight/layer0.enc.w: the file has f32 [3 x 4], the "
-                           "network needs f32 [4 x 3]"));
+    assert_non_null(
+        strstr(e.text, "misshapen weight/layer0.enc.w: the file has f32 [3 x 4], the "
+                       "network needs f32 [4 x 3]"));
     assert_non_null(strstr(e.text, "misshapen state/layer0.liq.h: the file has f32"));
     assert_non_null(strstr(e.text, "missing weight/layer1.enc.w"));
     assert_non_null(strstr(e.text, "extra loop/best"));
@@ -177,7 +180,9 @@ static void test_full(void **state)
             signal(SIGXFSZ, SIG_IGN);
             setrlimit(RLIMIT_FSIZE, &rl);
             table(&b, &c);
-            exit(mls_checkpoint_save(path, &b, "", &mine) ? 1 : strstr(mine.text, path) ? 0 : 2);
+            exit(mls_checkpoint_save(path, &b, "", &mine) ? 1
+                 : strstr(mine.text, path)                ? 0
+                                                          : 2);
         }
         int status;
         assert_int_equal(waitpid(p, &status, 0), p);

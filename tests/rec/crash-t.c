@@ -46,7 +46,8 @@ static int child(const char *dir, int64_t from)
     mls_error e = { 0 };
     scene_config(&c, dir, from);
     mls_recorder *r = mls_recorder_open(&c, &e);
-    if (r && mls_recorder_warning(r)) fprintf(stderr, "# %s\n", mls_recorder_warning(r));
+    if (r && mls_recorder_warning(r))
+        fprintf(stderr, "# %s\n", mls_recorder_warning(r));
     const int ok = r && !mls_recorder_warning(r) &&
                    scene_go(r, from, STEPS, acknowledge, (void *)dir) &&
                    mls_recorder_close(r, &e);
@@ -95,7 +96,8 @@ static void test_kill(void **state)
             }
             kills++;
         }
-        if (scene_differ(scene_path(whole, "record.h5"), scene_path(dir, "record.h5"), what))
+        if (scene_differ(scene_path(whole, "record.h5"), scene_path(dir, "record.h5"),
+                         what))
             fail_msg("round %d: %s differs from the uninterrupted run", round, what);
         scene_remove(dir);
     }
@@ -126,13 +128,15 @@ static void test_cut(void **state)
     scene_config(&c, dir, 40);
     r = mls_recorder_open(&c, &e);
     assert_true(scene_go(r, 40, STEPS, NULL, NULL) && mls_recorder_close(r, &e));
-    if (scene_differ(scene_path(whole, "record.h5"), scene_path(dir, "record.h5"), what))
+    if (scene_differ(scene_path(whole, "record.h5"), scene_path(dir, "record.h5"),
+                     what))
         fail_msg("%s differs", what);
     /* once more from the complete file */
     scene_config(&c, dir, 100);
     r = mls_recorder_open(&c, &e);
     assert_true(scene_go(r, 100, STEPS, NULL, NULL) && mls_recorder_close(r, &e));
-    if (scene_differ(scene_path(whole, "record.h5"), scene_path(dir, "record.h5"), what))
+    if (scene_differ(scene_path(whole, "record.h5"), scene_path(dir, "record.h5"),
+                     what))
         fail_msg("%s differs", what);
     scene_remove(whole);
     scene_remove(dir);
@@ -151,7 +155,8 @@ static void spoil(const char *path, int how)
     for (size_t i = 0; i < sizeof noise; i++) noise[i] = (char)roll(256);
     const int fd = open(path, O_WRONLY);
     for (int i = 0; i < how; i++)
-        assert_int_equal(pwrite(fd, noise, sizeof noise, (off_t)roll((uint32_t)st.st_size)), 512);
+        assert_int_equal(
+            pwrite(fd, noise, sizeof noise, (off_t)roll((uint32_t)st.st_size)), 512);
     close(fd);
 }
 
@@ -180,7 +185,8 @@ static void test_damaged(void **state)
         /* recover on anything: 0 or 1, never a crash */
         memset(&e, 0, sizeof e);
         if (aside)
-            mls_record_recover(scene_path(dir, "record.h5.damaged-1"), scene_path(dir, "r.h5"), &e);
+            mls_record_recover(scene_path(dir, "record.h5.damaged-1"),
+                               scene_path(dir, "r.h5"), &e);
         scene_remove(dir);
     }
 }
@@ -225,11 +231,13 @@ static void test_full(void **state)
         failed += WEXITSTATUS(status) != 0;
         if (WEXITSTATUS(status) == 4) {
             mls_error e = { 0 };
-            if (!mls_record_recover(scene_path(dir, "record.h5.part"), scene_path(dir, "r.h5"), &e))
+            if (!mls_record_recover(scene_path(dir, "record.h5.part"),
+                                    scene_path(dir, "r.h5"), &e))
                 fail_msg("limit %d/16: %s", k, e.text);
             later++;
         }
-        assert_int_equal(access(scene_path(dir, "record.h5"), F_OK) == 0, WEXITSTATUS(status) == 0);
+        assert_int_equal(access(scene_path(dir, "record.h5"), F_OK) == 0,
+                         WEXITSTATUS(status) == 0);
         scene_remove(dir);
     }
     print_message("# %d of 16 failed, %d of them while growing\n", failed, later);

@@ -67,11 +67,12 @@ static void test_spikes(void **state)
     int64_t i = 0;
     for (int64_t step = 1; step <= STEPS; step++) {
         for (int64_t k = 0; k < SCENE_T * SCENE_B * SCENE_U; k++) {
-            const int64_t kt = k / (SCENE_B * SCENE_U), kb = k / SCENE_U % SCENE_B, u = k % SCENE_U;
+            const int64_t kt = k / (SCENE_B * SCENE_U), kb = k / SCENE_U % SCENE_B,
+                          u = k % SCENE_U;
             if (!scene_spikes(step, kt, kb, u)) continue;
             assert_true(i < n);
-            assert_true(at[i] == 0.5 * (double)kt && id[i] == (uint64_t)u && b[i] == kb &&
-                        t[i] == kt && s[i] == step);
+            assert_true(at[i] == 0.5 * (double)kt && id[i] == (uint64_t)u &&
+                        b[i] == kb && t[i] == kt && s[i] == step);
             i++;
         }
         assert_int_equal(end[step - 1], i);
@@ -99,10 +100,12 @@ static void test_states(void **state)
     assert_int_equal(rows(f, "/states/layer0.enc.membrane"), STEPS / 5);
     float *m = all(f, "/states/layer0.enc.membrane", H5T_NATIVE_FLOAT,
                    STEPS / 5 * SCENE_T * 2 * 4 * sizeof *m);
-    int64_t *step = all(f, "/states/layer0.enc.membrane_step", H5T_NATIVE_INT64, STEPS / 5 * 8);
+    int64_t *step =
+        all(f, "/states/layer0.enc.membrane_step", H5T_NATIVE_INT64, STEPS / 5 * 8);
     int exact = 0;
     for (int64_t k = 0; k < STEPS / 5 * SCENE_T * 8; k++) {
-        const int64_t r = k / (SCENE_T * 8), t = k / 8 % SCENE_T, b = k / 4 % 2, u = k % 4;
+        const int64_t r = k / (SCENE_T * 8), t = k / 8 % SCENE_T, b = k / 4 % 2,
+                      u = k % 4;
         assert_int_equal(step[r], 5 * (r + 1));
         const float x = scene_state(step[r], t, b, u);
         assert_true(fabsf(m[k] - x) <= fabsf(x) * 0x1p-11f);
@@ -111,9 +114,11 @@ static void test_states(void **state)
     assert_true(exact < 20);
     /* only at evaluations, the first batch of each, 7 steps of it */
     assert_int_equal(rows(f, "/states/layer1.liq.state"), STEPS / 20);
-    float *q = all(f, "/states/layer1.liq.state", H5T_NATIVE_FLOAT, STEPS / 20 * 7 * 15 * 4);
+    float *q =
+        all(f, "/states/layer1.liq.state", H5T_NATIVE_FLOAT, STEPS / 20 * 7 * 15 * 4);
     for (int64_t k = 0; k < STEPS / 20 * 7 * 15; k++)
-        assert_true(q[k] == scene_state(20 * (k / 105 + 1), k / 15 % 7, k / 5 % 3, k % 5));
+        assert_true(q[k] ==
+                    scene_state(20 * (k / 105 + 1), k / 15 % 7, k / 5 % 3, k % 5));
     assert_true(H5Lexists(f, "/states/layer1.liq.unwanted", H5P_DEFAULT) <= 0);
     free(m), free(step), free(q);
     H5Fclose(f);
@@ -136,7 +141,8 @@ static void test_the_rest(void **state)
     assert_int_equal(complete, 1);
     assert_int_equal(magic, 0x0A7A);
     double *x = all(f, "/metrics/training.loss", H5T_NATIVE_DOUBLE, STEPS * 8);
-    int64_t *s = all(f, "/metrics/validation.loss_step", H5T_NATIVE_INT64, STEPS / 20 * 8);
+    int64_t *s =
+        all(f, "/metrics/validation.loss_step", H5T_NATIVE_INT64, STEPS / 20 * 8);
     assert_int_equal(rows(f, "/metrics/training.loss"), STEPS);
     for (int i = 0; i < STEPS; i++) assert_true(x[i] == 1.0 / (i + 1));
     assert_int_equal(s[1], 40);
@@ -173,7 +179,8 @@ static void test_live(void **state)
     assert_true(mls_recorder_close(r, &e));
     /* recovering a complete file loses nothing */
     char what[256];
-    assert_true(mls_record_recover(scene_path(dir, "record.h5"), scene_path(dir, "again.h5"), &e));
+    assert_true(mls_record_recover(scene_path(dir, "record.h5"),
+                                   scene_path(dir, "again.h5"), &e));
     if (scene_differ(scene_path(dir, "record.h5"), scene_path(dir, "again.h5"), what))
         fail_msg("recovered file differs at %s", what);
     assert_false(mls_record_recover(scene_path(dir, "record.h5"), copy, &e));

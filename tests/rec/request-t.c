@@ -14,7 +14,8 @@ static const mls_channel CHANNEL[] = {
     { "head", "out", NULL, NULL, 0, 10 },
 };
 
-static int64_t bytes(const char *selector, int64_t every, int64_t samples, int64_t limit, mls_error *e)
+static int64_t bytes(const char *selector, int64_t every, int64_t samples,
+                     int64_t limit, mls_error *e)
 {
     const mls_request r = { .selector = selector, .every = every, .samples = samples };
     memset(e, 0, sizeof *e);
@@ -42,7 +43,8 @@ static void test_last_counts(void **state)
     mls_error e = { 0 };
     const mls_request r[2] = { { .selector = "*.out", .every = 1 },
                                { .selector = "head.*", .every = 100 } };
-    assert_int_equal(mls_request_bytes(r, 2, CHANNEL, 4, 100, 8, 1000, 0, &e), 10 * 100 * 8 * 10 * 4);
+    assert_int_equal(mls_request_bytes(r, 2, CHANNEL, 4, 100, 8, 1000, 0, &e),
+                     10 * 100 * 8 * 10 * 4);
 }
 
 static void test_nearest(void **state)
@@ -123,7 +125,8 @@ int main(void)
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matching), cmocka_unit_test(test_last_counts),
-        cmocka_unit_test(test_nearest), cmocka_unit_test(test_limit), cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_nearest),  cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_parse),
     };
     return cmocka_run_group_tests_name("request", tests, NULL, NULL);
 }

@@ -45,7 +45,11 @@ static const mls_channel CHANNEL[] = {
 
 static const mls_request REQUEST[] = {
     { .selector = "enc.spikes", .every = 1 },
-    { .selector = "layer0.enc.membrane", .every = 5, .samples = 2, .units = 4, .round_bits = 10 },
+    { .selector = "layer0.enc.membrane",
+      .every = 5,
+      .samples = 2,
+      .units = 4,
+      .round_bits = 10 },
     { .selector = "liq.state", .every = 0, .steps = 7 },
 };
 
@@ -55,11 +59,20 @@ static const char *const PROVENANCE[][2] = { { "command", "mls train x.yaml" },
 
 void scene_config(mls_recorder_config *c, const char *dir, int64_t resume_step)
 {
-    *c = (mls_recorder_config){
-        .dir = dir, .request = REQUEST, .n_requests = 3, .channel = CHANNEL, .n_channels = 4,
-        .T = SCENE_T, .B = SCENE_B, .step_ms = 0.5, .config_yaml = "seed: 1\n",
-        .provenance = PROVENANCE, .n_provenance = 2, .resume_step = resume_step,
-        .metric = METRIC, .n_metrics = 2 };
+    *c = (mls_recorder_config){ .dir = dir,
+                                .request = REQUEST,
+                                .n_requests = 3,
+                                .channel = CHANNEL,
+                                .n_channels = 4,
+                                .T = SCENE_T,
+                                .B = SCENE_B,
+                                .step_ms = 0.5,
+                                .config_yaml = "seed: 1\n",
+                                .provenance = PROVENANCE,
+                                .n_provenance = 2,
+                                .resume_step = resume_step,
+                                .metric = METRIC,
+                                .n_metrics = 2 };
 }
 
 static uint32_t scramble(int64_t step, int64_t t, int64_t b, int64_t u)
@@ -92,15 +105,18 @@ static void forward(mls_observer o, int64_t step)
             for (int64_t i = 0; i < n * SCENE_B * SCENE_U; i++) {
                 const int64_t t = t0 + i / (SCENE_B * SCENE_U);
                 const int64_t b = i / SCENE_U % SCENE_B, u = i % SCENE_U;
-                x[i] = k == 0 ? (float)scene_spikes(step, t, b, u) : scene_state(step, t, b, u);
+                x[i] = k == 0 ? (float)scene_spikes(step, t, b, u)
+                              : scene_state(step, t, b, u);
             }
-            mls_tensor v = { x, NULL, { n, SCENE_B, SCENE_U, 1 }, n * SCENE_B * SCENE_U };
+            mls_tensor v = {
+                x, NULL, { n, SCENE_B, SCENE_U, 1 }, n * SCENE_B * SCENE_U
+            };
             o.value(o.arg, &CHANNEL[k], &v, t0);
         }
 }
 
-int scene_go(mls_recorder *r, int64_t from, int64_t to, void (*ack)(void *arg, int64_t step),
-             void *arg)
+int scene_go(mls_recorder *r, int64_t from, int64_t to,
+             void (*ack)(void *arg, int64_t step), void *arg)
 {
     const mls_observer o = mls_recorder_observer(r);
     for (int64_t step = from + 1; step <= to; step++) {
@@ -129,20 +145,23 @@ struct walk { hid_t other; char *what; int differ, n; };
 
 static int same(hid_t a, hid_t b)
 {
-    hid_t ta = H5Dget_type(a), tb = H5Dget_type(b), sa = H5Dget_space(a), sb = H5Dget_space(b);
+    hid_t ta = H5Dget_type(a), tb = H5Dget_type(b), sa = H5Dget_space(a),
+          sb = H5Dget_space(b);
     int ok = H5Tequal(ta, tb) > 0 && H5Sextent_equal(sa, sb) > 0;
     const hssize_t n = H5Sget_simple_extent_npoints(sa);
     if (ok && H5Tis_variable_str(ta) > 0) {
         char *x = NULL, *y = NULL;
         ok = H5Dread(a, ta, H5S_ALL, H5S_ALL, H5P_DEFAULT, &x) >= 0 &&
-             H5Dread(b, tb, H5S_ALL, H5S_ALL, H5P_DEFAULT, &y) >= 0 && x && y && !strcmp(x, y);
+             H5Dread(b, tb, H5S_ALL, H5S_ALL, H5P_DEFAULT, &y) >= 0 && x && y &&
+             !strcmp(x, y);
         H5free_memory(x);
         H5free_memory(y);
     } else if (ok && n > 0) {
         const size_t bytes = (size_t)n * H5Tget_size(ta);
         char *x = malloc(bytes), *y = malloc(bytes);
         ok = H5Dread(a, ta, H5S_ALL, H5S_ALL, H5P_DEFAULT, x) >= 0 &&
-             H5Dread(b, tb, H5S_ALL, H5S_ALL, H5P_DEFAULT, y) >= 0 && !memcmp(x, y, bytes);
+             H5Dread(b, tb, H5S_ALL, H5S_ALL, H5P_DEFAULT, y) >= 0 &&
+             !memcmp(x, y, bytes);
         free(x);
         free(y);
     }
@@ -158,7 +177,8 @@ static herr_t visit(hid_t at, const char *name, const H5O_info_t *info, void *ar
     struct walk *w = arg;
     if (info->type != H5O_TYPE_DATASET) return 0;
     w->n++;
-    hid_t a = H5Dopen2(at, name, H5P_DEFAULT), b = H5Dopen2(w->other, name, H5P_DEFAULT);
+    hid_t a = H5Dopen2(at, name, H5P_DEFAULT),
+          b = H5Dopen2(w->other, name, H5P_DEFAULT);
     const int ok = a >= 0 && b >= 0 && same(a, b);
     if (a >= 0) H5Dclose(a);
     if (b >= 0) H5Dclose(b);
@@ -171,7 +191,8 @@ static herr_t visit(hid_t at, const char *name, const H5O_info_t *info, void *ar
 int scene_differ(const char *a, const char *b, char what[256])
 {
     mls_rec_init();
-    hid_t fa = H5Fopen(a, H5F_ACC_RDONLY, H5P_DEFAULT), fb = H5Fopen(b, H5F_ACC_RDONLY, H5P_DEFAULT);
+    hid_t fa = H5Fopen(a, H5F_ACC_RDONLY, H5P_DEFAULT),
+          fb = H5Fopen(b, H5F_ACC_RDONLY, H5P_DEFAULT);
     struct walk w = { fb, what, 0, 0 }, v = { fa, what, 0, 0 };
     snprintf(what, 256, "a file that cannot be opened");
     int differ = fa < 0 || fb < 0;

@@ -17,8 +17,8 @@ void  scene_config(mls_recorder_config *c, const char *dir, int64_t resume_step)
 int   scene_spikes(int64_t step, int64_t t, int64_t b, int64_t u);         /* 0 or 1     */
 float scene_state(int64_t step, int64_t t, int64_t b, int64_t u);
 /* Steps from + 1 .. to; a checkpoint (flush, then `ack` with the step) every 10 steps. */
-int   scene_go(mls_recorder *r, int64_t from, int64_t to, void (*ack)(void *arg, int64_t step),
-               void *arg);
+int scene_go(mls_recorder *r, int64_t from, int64_t to,
+             void (*ack)(void *arg, int64_t step), void *arg);
 
 /* 0 when both files have the same data sets with the same types, shapes and bytes;
  * /config and text are compared as text.  Else the name of the first that differs is in

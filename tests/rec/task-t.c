@@ -20,7 +20,10 @@ static mls_error error;
 static mls_arena arena;
 static mls_ctx   ctx = { .error = &error, .path = "task.test", .network = &arena };
 
-static void *alloc(mls_ctx *c, size_t bytes) { return mls_arena_zalloc(c->network, bytes); }
+static void *alloc(mls_ctx *c, size_t bytes)
+{
+    return mls_arena_zalloc(c->network, bytes);
+}
 
 static void fail_(mls_ctx *c, const char *fmt, ...)
 {
@@ -84,7 +87,8 @@ static void *open_task(const mls_component *c, mls_task_shape *shape, ...)
         for (const mls_option *o = c->options; o->name; o++)
             if (!strcmp(o->name, key)) {
                 if (o->type == MLS_STRING) *(const char **)(self + o->offset) = text;
-                else if (o->type == MLS_INT) *(int64_t *)(self + o->offset) = atoll(text);
+                else if (o->type == MLS_INT)
+                    *(int64_t *)(self + o->offset) = atoll(text);
                 else *(double *)(self + o->offset) = atof(text);
             }
     }
@@ -115,7 +119,8 @@ static int tear_down(void **state)
 }
 
 /* value k of a data set is start + k */
-static void put(hid_t f, const char *name, float start, int rank, int64_t a, int64_t b, int64_t c)
+static void put(hid_t f, const char *name, float start, int rank, int64_t a, int64_t b,
+                int64_t c)
 {
     const hsize_t dim[3] = { (hsize_t)a, (hsize_t)b, (hsize_t)c };
     float *x = malloc((size_t)(a * b * c) * sizeof *x);
@@ -193,14 +198,16 @@ static void test_values_in_the_root(void **state)
     void *self = open_task(c, &shape, "path", path, "target", "y", "test", "0.2", NULL);
     if (error.set) fail_msg("%s", error.text);
     assert_true(shape.steps == 6 && shape.input == 1 && shape.output == 2);
-    assert_true(shape.loss == MLS_MSE && shape.per_step && !shape.has_mask && !shape.has_dt);
+    assert_true(shape.loss == MLS_MSE && shape.per_step && !shape.has_mask &&
+                !shape.has_dt);
     assert_int_equal(c->task->count(self, 0), 14);
     assert_int_equal(c->task->count(self, 1), 2);
     assert_int_equal(c->task->count(self, 2), 4);
     float x[6], y[12];
     mls_sample s = { .steps = 6, .x = x, .target = y };
     c->task->fill(&ctx, self, 2, 0, 9, &s);
-    assert_true(x[0] == 16 * 6 && y[0] == 1000 + 16 * 12 && y[11] == 1000 + 16 * 12 + 11);
+    assert_true(x[0] == 16 * 6 && y[0] == 1000 + 16 * 12 &&
+                y[11] == 1000 + 16 * 12 + 11);
 }
 
 static void test_hdf5_errors(void **state)
@@ -228,13 +235,16 @@ static void test_hdf5_errors(void **state)
     H5Fclose(f);
     open_task(c, &shape, "path", path, "mask", "no", NULL);
     assert_non_null(strstr(error.text, "0.5"));
-    open_task(c, &shape, "path", path, "label", "no", "target", "y", "mask", "no", NULL);
+    open_task(c, &shape, "path", path, "label", "no", "target", "y", "mask", "no",
+              NULL);
     assert_non_null(strstr(error.text, "y of /train/"));
     open_task(c, &shape, "path", path, "label", "no", "target", "good", NULL);
     assert_non_null(strstr(error.text, "step 1 and 1 again at step 2"));
-    open_task(c, &shape, "path", path, "label", "no", "target", "good", "dt", "wide", "mask", "no", NULL);
+    open_task(c, &shape, "path", path, "label", "no", "target", "good", "dt", "wide",
+              "mask", "no", NULL);
     assert_non_null(strstr(error.text, "wide of /train/"));
-    open_task(c, &shape, "path", path, "label", "no", "target", "good", "mask", "no", NULL);
+    open_task(c, &shape, "path", path, "label", "no", "target", "good", "mask", "no",
+              NULL);
     assert_false(error.set);
 }
 
@@ -244,8 +254,10 @@ static void write_series(const char *name, int64_t rows, int channels, float sta
 {
     char head[128];
     FILE *f = fopen(scene_path(dir, name), "wb");
-    const int n = snprintf(head, sizeof head, "{'descr': '<f4', 'fortran_order': False, 'shape': "
-                           "(%lld, %d), }\n", (long long)rows, channels);
+    const int n = snprintf(head, sizeof head,
+                           "{'descr': '<f4', 'fortran_order': False, 'shape': "
+                           "(%lld, %d), }\n",
+                           (long long)rows, channels);
     fwrite("\x93NUMPY\x01\x00", 1, 8, f);
     fputc(n, f);
     fputc(0, f);
@@ -266,10 +278,11 @@ static void test_series(void **state)
     write_series("a.npy", 12, 2, 0);
     write_series("c.npy", 4, 2, 2000);
     fclose(fopen(scene_path(dir, "SOURCE.txt"), "w"));
-    void *self = open_task(c, &shape, "path", dir, "train", "0-1", "validation", "2", "test", "1",
-                           "window", "4", "stride", "3", NULL);
+    void *self = open_task(c, &shape, "path", dir, "train", "0-1", "validation", "2",
+                           "test", "1", "window", "4", "stride", "3", NULL);
     if (error.set) fail_msg("%s", error.text);
-    assert_true(shape.steps == 4 && shape.input == 2 && shape.output == 2 && shape.per_step);
+    assert_true(shape.steps == 4 && shape.input == 2 && shape.output == 2 &&
+                shape.per_step);
     assert_int_equal(shape.loss, MLS_MSE);
     assert_int_equal(c->task->count(self, 0), 3 + 3);  /* 0 3 6, last row 10; 0 3 6 */
     assert_int_equal(c->task->count(self, 1), 0);
@@ -278,16 +291,19 @@ static void test_series(void **state)
     mls_sample s = { .steps = 4, .x = x, .target = y };
     c->task->fill(&ctx, self, 0, 4, 9, &s);            /* second window of b */
     assert_true(x[0] == 1006 && x[7] == 1013 && y[0] == 1008 && y[7] == 1015);
-    open_task(c, &shape, "path", dir, "train", "0-3", "validation", "2", "test", "1", NULL);
+    open_task(c, &shape, "path", dir, "train", "0-3", "validation", "2", "test", "1",
+              NULL);
     assert_non_null(strstr(error.text, "files 0 to 2"));
-    open_task(c, &shape, "path", dir, "train", "x", "validation", "2", "test", "1", NULL);
+    open_task(c, &shape, "path", dir, "train", "x", "validation", "2", "test", "1",
+              NULL);
     assert_non_null(strstr(error.text, "\"x\""));
     open_task(c, &shape, "path", dir, "train", "2", "validation", "", "test", "", NULL);
     assert_non_null(strstr(error.text, "no window of 33 rows"));
     open_task(c, &shape, "path", path, NULL);
     assert_non_null(strstr(error.text, "is no folder"));
     write_series("b.npy", 11, 3, 1000);
-    open_task(c, &shape, "path", dir, "train", "0", "validation", "1", "test", "2", NULL);
+    open_task(c, &shape, "path", dir, "train", "0", "validation", "1", "test", "2",
+              NULL);
     assert_non_null(strstr(error.text, "3 channels"));
 }
 
@@ -315,7 +331,8 @@ static void test_cheetah(void **state)
     double sum = 0;
     for (int64_t i = 0; i < 970; i++) {
         c->task->fill(&ctx, self, MLS_TEST, i, 9, &s);
-        for (int k = 0; k < 32 * 17; k++) sum += ((double)x[k] - y[k]) * ((double)x[k] - y[k]);
+        for (int k = 0; k < 32 * 17; k++)
+            sum += ((double)x[k] - y[k]) * ((double)x[k] - y[k]);
     }
     print_message("# copy-last mean squared error %.4f\n", sum / (970.0 * 32 * 17));
     assert_true(fabs(sum / (970.0 * 32 * 17) - 62.87) < 0.005);
