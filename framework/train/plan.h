@@ -9,7 +9,8 @@
 typedef struct mls_plan {
     mls_optimiser optimiser; /* its constants */
     mls_schedule schedule;
-    double clip, minutes;
+    double clip;
+    double minutes; /* processor time of all threads, evaluation included; 0: no limit */
     int64_t steps; /* in all; the least of steps, epochs and tokens */
     int64_t batch, accumulate, batches; /* batches: of an epoch */
     int64_t evaluate_every, evaluate_batches, patience, checkpoint_every;
