@@ -138,7 +138,8 @@ int mls_value_equal(const mls_value *a, const mls_value *b)
 {
     if (!a || !b) return a == b;
     if (is_number(a) && is_number(b)) {
-        if (a->kind == MLS_V_INT && b->kind == MLS_V_INT) return a->integer == b->integer;
+        if (a->kind == MLS_V_INT && b->kind == MLS_V_INT)
+            return a->integer == b->integer;
         return a->real == b->real;
     }
     if (a->kind != b->kind) return 0;

@@ -49,7 +49,8 @@ static void found(char *out, size_t room, const mls_value *v)
     }
 }
 
-static void wrong(mls_error *e, const mls_value *v, const char *key, const char *expected)
+static void wrong(mls_error *e, const mls_value *v, const char *key,
+                  const char *expected)
 {
     char at[1100], what[120];
     place(at, sizeof at, v->file, v->line, v->column);
@@ -69,7 +70,8 @@ static const mls_value *given(const mls_value *map, const char *key, mls_error *
     return v && v->kind != MLS_V_NULL ? v : NULL;
 }
 
-double mls_value_get_real(const mls_value *map, const char *key, double def, mls_error *e)
+double mls_value_get_real(const mls_value *map, const char *key, double def,
+                          mls_error *e)
 {
     const mls_value *v = given(map, key, e);
     if (!v) return def;
@@ -78,7 +80,8 @@ double mls_value_get_real(const mls_value *map, const char *key, double def, mls
     return def;
 }
 
-int64_t mls_value_get_int(const mls_value *map, const char *key, int64_t def, mls_error *e)
+int64_t mls_value_get_int(const mls_value *map, const char *key, int64_t def,
+                          mls_error *e)
 {
     const mls_value *v = given(map, key, e);
     if (!v) return def;
@@ -128,8 +131,8 @@ void mls_value_only(const mls_value *map, const char *const *names, const char *
         for (int k = 0; k < n && used + 2 < sizeof list; k++)
             used += (size_t)snprintf(list + used, sizeof list - used, "%s%s",
                                      k ? ", " : "", names[k]);
-        mls_error_set(e, "%sunknown key \"%.200s\" in %s%s (known: %s)", at, map->key[i],
-                      what, hint, list);
+        mls_error_set(e, "%sunknown key \"%.200s\" in %s%s (known: %s)", at,
+                      map->key[i], what, hint, list);
         return;
     }
 }
@@ -215,9 +218,12 @@ void mls_value_set_path(mls_arena *a, mls_value *v, const char *path, mls_value 
         if (!put(a, v, part, to)) {
             char what[120];
             found(what, sizeof what, v);
-            mls_error_set(e, "cannot set \"%.300s\": what stands above \"%s\" is %s, not a "
-                          "map%s", whole, part, what,
-                          v->kind == MLS_V_LIST ? " (and has no such place)" : "");
+            mls_error_set(
+                e,
+                "cannot set \"%.300s\": what stands above \"%s\" is %s, not a "
+                "map%s",
+                whole, part, what,
+                v->kind == MLS_V_LIST ? " (and has no such place)" : "");
             return;
         }
         if (last) return;

@@ -39,8 +39,11 @@ static void puts_(out *o, const char *s) { put(o, s, strlen(s)); }
 /* One character of UTF-8: its code and length; an invalid byte is U+FFFD. */
 static unsigned decode(const unsigned char *s, int *n)
 {
-    const int more = s[0] < 0x80 ? 0 : s[0] >= 0xc2 && s[0] < 0xe0 ? 1
-                     : s[0] >= 0xe0 && s[0] < 0xf0 ? 2 : s[0] >= 0xf0 && s[0] < 0xf5 ? 3 : -1;
+    const int more = s[0] < 0x80                   ? 0
+                     : s[0] >= 0xc2 && s[0] < 0xe0 ? 1
+                     : s[0] >= 0xe0 && s[0] < 0xf0 ? 2
+                     : s[0] >= 0xf0 && s[0] < 0xf5 ? 3
+                                                   : -1;
     *n = 1;
     if (more == 0) return s[0];
     if (more < 0) return 0xfffd;
@@ -73,7 +76,8 @@ static void quote(out *o, const char *s)
         } else if (c == '\t') {
             put(o, "\\t", 2);
         } else if (c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 ||
-                   c == 0xfeff || c == 0xfffe || c == 0xffff || (c == 0xfffd && n == 1)) {
+                   c == 0xfeff || c == 0xfffe || c == 0xffff ||
+                   (c == 0xfffd && n == 1)) {
             snprintf(code, sizeof code, "\\u%04x", c);
             puts_(o, code);
         } else {
@@ -175,14 +179,16 @@ char *mls_value_to_json(mls_arena *a, const mls_value *v, int canonical)
  * wires are let through; anything that YAML might take for something else is quoted.  */
 static int plain(const char *s)
 {
-    static const char *const words[] = { "null", "Null", "NULL", "true", "True", "TRUE",
-        "false", "False", "FALSE", "yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON",
-        "off", "Off", "OFF", "y", "Y", "n", "N" };
+    static const char *const words[] = {
+        "null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE",
+        "yes",  "Yes",  "YES",  "no",   "No",   "NO",   "on",    "On",    "ON",
+        "off",  "Off",  "OFF",  "y",    "Y",    "n",    "N"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (!strcmp(s, words[i])) return 0;
     const size_t n = strlen(s);
     const int c = (unsigned char)s[0];
-    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '/')) return 0;
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '/'))
+        return 0;
     if (n > 400 || s[n - 1] == ' ') return 0;
     for (size_t i = 1; i < n; i++) {
         const int x = (unsigned char)s[i];

@@ -22,8 +22,11 @@ static void unknown(const char *word, const mls_flag *table, mls_error *e)
     snprintf(asked, sizeof asked, "%.*s", (int)strcspn(word, "="), word);
     if (!strcmp(asked, "--mixed-precision") || !strcmp(asked, "--multi-gpu") ||
         !strcmp(asked, "--gpu-strategy")) {
-        mls_error_set(e, "%s: mls computes in single precision on the CPU; there is no such "
-                      "choice (--threads says on how many cores)", asked);
+        mls_error_set(
+            e,
+            "%s: mls computes in single precision on the CPU; there is no such "
+            "choice (--threads says on how many cores)",
+            asked);
         return;
     }
     for (; table && table->name && n < MOST_NAMES; table++) names[n++] = table->name;
@@ -74,8 +77,10 @@ int mls_args_parse(mls_args *args, mls_arena *a, int argc, char **argv,
                    const mls_flag *table, mls_error *e)
 {
     const size_t room = (size_t)(argc + 1) * sizeof(char *);
-    *args = (mls_args){ .a = a, .name = mls_arena_alloc(a, room),
-                        .value = mls_arena_alloc(a, room), .word = mls_arena_alloc(a, room) };
+    *args = (mls_args){.a = a,
+                       .name = mls_arena_alloc(a, room),
+                       .value = mls_arena_alloc(a, room),
+                       .word = mls_arena_alloc(a, room)};
     int only_words = 0;
     for (int i = 1; i < argc && !e->set; i++) {
         if (!only_words && !strcmp(argv[i], "--")) only_words = 1;
@@ -107,8 +112,8 @@ int64_t mls_args_int(const mls_args *args, const char *name, int64_t def, int64_
     errno = 0;
     const long long x = strtoll(s, &end, 10);
     if (!*s || *end || errno || x < min || x > max)
-        mls_error_set(e, "%s is \"%.60s\"; expected a whole number from %lld to %lld", name, s,
-                      (long long)min, (long long)max);
+        mls_error_set(e, "%s is \"%.60s\"; expected a whole number from %lld to %lld",
+                      name, s, (long long)min, (long long)max);
     return x;
 }
 
@@ -120,15 +125,17 @@ double mls_args_real(const mls_args *args, const char *name, double def, double 
     if (!s) return def;
     const double x = strtod(s, &end);
     if (!*s || *end || !(x >= min && x <= max))
-        mls_error_set(e, "%s is \"%.60s\"; expected a number from %g to %g", name, s, min, max);
+        mls_error_set(e, "%s is \"%.60s\"; expected a number from %g to %g", name, s,
+                      min, max);
     return x;
 }
 
 const char *mls_args_word(const mls_args *args, const char *what, mls_error *e)
 {
     if (args->n_words == 1) return args->word[0];
-    if (args->n_words) mls_error_set(e, "one %s is expected, and \"%.100s\" is a second one",
-                                     what, args->word[1]);
+    if (args->n_words)
+        mls_error_set(e, "one %s is expected, and \"%.100s\" is a second one", what,
+                      args->word[1]);
     else mls_error_set(e, "%s is missing", what);
     return NULL;
 }
@@ -139,7 +146,8 @@ void mls_args_print(const mls_flag *table)
         char left[80];
         snprintf(left, sizeof left, "%s%s%s", table->name,
                  table->kind == MLS_FLAG_VALUE ? " " : "",
-                 table->kind == MLS_FLAG_VALUE ? table->value ? table->value : "VALUE" : "");
+                 table->kind == MLS_FLAG_VALUE ? table->value ? table->value : "VALUE"
+                                               : "");
         fprintf(stdout, "  %-34s %s\n", left, table->help ? table->help : "");
     }
 }

@@ -39,10 +39,10 @@ int mls_args_parse(mls_args *args, mls_arena *a, int argc, char **argv,
 /* The last value of --x, or def. */
 const char *mls_args_get(const mls_args *args, const char *name, const char *def);
 int         mls_args_has(const mls_args *args, const char *name);
-int64_t     mls_args_int(const mls_args *args, const char *name, int64_t def, int64_t min,
-                         int64_t max, mls_error *e);
-double      mls_args_real(const mls_args *args, const char *name, double def, double min,
-                          double max, mls_error *e);
+int64_t mls_args_int(const mls_args *args, const char *name, int64_t def, int64_t min,
+                     int64_t max, mls_error *e);
+double mls_args_real(const mls_args *args, const char *name, double def, double min,
+                     double max, mls_error *e);
 /* Exactly one word, called `what` in the message; NULL and e otherwise. */
 const char *mls_args_word(const mls_args *args, const char *what, mls_error *e);
 /* Lines "  --name VALUE   help" to stdout. */

@@ -39,7 +39,8 @@ static void evaluate(mls_model *m, const mls_args *args, const char *from, mls_e
     mls_run *run = mls_loop_evaluation_run(m->loop);
     mls_watch_attach(&watch, run, NULL, 1, &m->arena);
     const int n = mls_loop_evaluate(m->loop, split, metric, MOST_METRICS);
-    if (run && mls_run_error(run)->set) mls_error_set(e, "%s", mls_run_error(run)->text);
+    if (run && mls_run_error(run)->set)
+        mls_error_set(e, "%s", mls_run_error(run)->text);
     if (e->set) return;
     if (n <= 0) {
         mls_error_set(e, "the evaluation gave nothing");
@@ -47,7 +48,8 @@ static void evaluate(mls_model *m, const mls_args *args, const char *from, mls_e
     }
     fprintf(stdout, "checkpoint: %s\nsamples: %lld\n", from,
             (long long)mls_feed_count(m->feed, split));
-    for (int i = 0; i < n; i++) fprintf(stdout, "%s: %.9g\n", metric[i].name, metric[i].value);
+    for (int i = 0; i < n; i++)
+        fprintf(stdout, "%s: %.9g\n", metric[i].name, metric[i].value);
     const double rate = mls_watch_rate(&watch);
     if (!isnan(rate)) fprintf(stdout, "spike_rate: %.9g\n", rate);
 }
@@ -58,8 +60,10 @@ int mls_verb_eval(int argc, char **argv, const mls_registry *r, mls_error *e)
     mls_args args;
     mls_model m = { 0 };
     const char *from = "";
-    const char *dir = mls_args_parse(&args, &a, argc, argv, flags, e)
-                          ? mls_args_word(&args, "DIR (a folder that mls train made)", e) : NULL;
+    const char *dir =
+        mls_args_parse(&args, &a, argc, argv, flags, e)
+            ? mls_args_word(&args, "DIR (a folder that mls train made)", e)
+            : NULL;
     if (dir) mls_parfor_threads((int)mls_args_int(&args, "--threads", 1, 1, 1024, e));
     const int usage = !dir || e->set;
     if (!usage && mls_model_load(&m, r, dir, &from, e)) evaluate(&m, &args, from, e);

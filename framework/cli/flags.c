@@ -42,11 +42,16 @@ const mls_flag *mls_cli_train_flags(mls_arena *a)
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) table[n++] = own[i];
     for (const mls_setting *s = mls_settings; s->path; s++)
         if (s->flag)
-            n = add(table, n, s->flag, strcmp(s->type, "bool") ? MLS_FLAG_VALUE : MLS_FLAG_MAYBE,
-                    s->choices ? s->choices : !strcmp(s->type, "int") ? "N" : "X", s->help);
+            n = add(table, n, s->flag,
+                    strcmp(s->type, "bool") ? MLS_FLAG_VALUE : MLS_FLAG_MAYBE,
+                    s->choices                ? s->choices
+                    : !strcmp(s->type, "int") ? "N"
+                                              : "X",
+                    s->help);
     for (const mls_alias *x = mls_aliases; x->name; x++)
         n = add(table, n, alias_flag(a, x->name),
-                strncmp(x->name, "use_", 4) ? MLS_FLAG_VALUE : MLS_FLAG_MAYBE, "VALUE", x->help);
+                strncmp(x->name, "use_", 4) ? MLS_FLAG_VALUE : MLS_FLAG_MAYBE, "VALUE",
+                x->help);
     return table;
 }
 
@@ -64,7 +69,8 @@ static const mls_alias *alias_of(mls_arena *a, const char *flag)
     return NULL;
 }
 
-static mls_value *word_value(mls_arena *a, const char *text, const char *where, mls_error *e)
+static mls_value *word_value(mls_arena *a, const char *text, const char *where,
+                             mls_error *e)
 {
     mls_value *v = mls_yaml_parse(a, text, strlen(text), where, e);
     if (v) {
@@ -90,8 +96,8 @@ static const char *base_name(mls_arena *a, const char *path)
 {
     const char *slash = strrchr(path, '/'), *from = slash ? slash + 1 : path;
     const char *dot = strrchr(from, '.');
-    return mls_arena_printf(a, "%.*s", dot && dot > from ? (int)(dot - from) : (int)strlen(from),
-                            from);
+    return mls_arena_printf(
+        a, "%.*s", dot && dot > from ? (int)(dot - from) : (int)strlen(from), from);
 }
 
 mls_value *mls_cli_configuration(mls_arena *a, const mls_args *args, mls_error *e)
@@ -101,18 +107,21 @@ mls_value *mls_cli_configuration(mls_arena *a, const mls_args *args, mls_error *
     mls_value *over = mls_value_map(a);
     if (e->set) return NULL;
     if (config->kind != MLS_V_MAP) {
-        mls_error_set(e, "%sa configuration is a map with task, network and train, not %s",
+        mls_error_set(e,
+                      "%sa configuration is a map with task, network and train, not %s",
                       mls_value_where(a, config), mls_value_kind_name(config));
         return NULL;
     }
     if (file && !mls_value_get(config, "name"))
         mls_value_set(a, config, "name", mls_value_string(a, base_name(a, file)));
-    if (mls_args_has(args, "--task")) set_task(a, config, mls_args_get(args, "--task", ""), e);
+    if (mls_args_has(args, "--task"))
+        set_task(a, config, mls_args_get(args, "--task", ""), e);
     /* A field of the overview given by --set is a flag of that name. */
     for (int i = 0; i < args->n && !e->set; i++) {
         const char *name = args->name[i], *value = args->value[i];
         if (!strcmp(name, "--set") && strchr(value, '=')) {
-            const char *path = mls_arena_printf(a, "%.*s", (int)strcspn(value, "="), value);
+            const char *path =
+                mls_arena_printf(a, "%.*s", (int)strcspn(value, "="), value);
             name = alias_flag(a, path);
             value = strchr(value, '=') + 1;
         }
@@ -128,11 +137,15 @@ mls_value *mls_cli_configuration(mls_arena *a, const mls_args *args, mls_error *
     }
     for (int i = 0; i < args->n && !e->set; i++) {
         const mls_setting *s = setting_of(args->name[i]);
-        if (s) mls_value_set_path(a, config, s->path, word_value(a, args->value[i], args->name[i], e), e);
+        if (s)
+            mls_value_set_path(a, config, s->path,
+                               word_value(a, args->value[i], args->name[i], e), e);
     }
     for (int i = 0; i < args->n && !e->set; i++)
-        if (!strcmp(args->name[i], "--set") && !mls_value_get(over,
-                mls_arena_printf(a, "%.*s", (int)strcspn(args->value[i], "="), args->value[i])))
+        if (!strcmp(args->name[i], "--set") &&
+            !mls_value_get(over, mls_arena_printf(a, "%.*s",
+                                                  (int)strcspn(args->value[i], "="),
+                                                  args->value[i])))
             mls_conf_set(a, config, args->value[i], e);
     const char *unused = e->set ? "" : mls_conf_unused(a, config);
     if (*unused) fprintf(stderr, "%s", unused);

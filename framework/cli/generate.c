@@ -52,7 +52,8 @@ static int32_t draw(const sampler *s, const float *logit, int64_t index)
     mls_philox(s->key, (uint64_t)index, random);
     double sum = 0.0;
     for (int64_t i = 0; i < s->classes; i++)
-        if (logit[i] >= least) sum += exp((double)(logit[i] - logit[top]) / s->temperature);
+        if (logit[i] >= least)
+            sum += exp((double)(logit[i] - logit[top]) / s->temperature);
     double left = mls_philox_unit(random[0]) * sum;
     for (int64_t i = 0; i < s->classes; i++) {
         if (logit[i] < least) continue;
@@ -92,9 +93,12 @@ static const float *read_prompt(mls_run *run, const mls_task *task, const void *
         const int32_t token = task->token(self, prompt, &used);
         if (token < 0 || used < 1) {
             /* A text without line ends has no natural beginning: its first token. */
-            if (*prompt == '\n' && !prompt[1] && !logit) return feed_token(run, 0, (*step)++, e);
-            mls_error_set(e, "the prompt's \"%.20s\" does not occur in the text that the "
-                          "network learned", prompt);
+            if (*prompt == '\n' && !prompt[1] && !logit)
+                return feed_token(run, 0, (*step)++, e);
+            mls_error_set(e,
+                          "the prompt's \"%.20s\" does not occur in the text that the "
+                          "network learned",
+                          prompt);
             return NULL;
         }
         logit = feed_token(run, token, (*step)++, e);
@@ -110,25 +114,29 @@ static void generate(mls_model *m, const mls_args *args, mls_error *e)
     const mls_task_shape *shape = mls_feed_shape(m->feed);
     if (!shape->vocabulary || !shape->per_step || !task->spell || !task->token ||
         shape->output != shape->vocabulary) {
-        mls_error_set(e, "only networks trained on a text task generate; this task predicts "
-                      "something else");
+        mls_error_set(
+            e, "only networks trained on a text task generate; this task predicts "
+               "something else");
         return;
     }
     const char *prompt = mls_args_get(args, "--prompt", "");
     const int64_t length = mls_args_int(args, "--length", 500, 0, INT64_MAX, e);
-    sampler s = { mls_args_real(args, "--temperature", 0.8, 0, 1000, e),
-                  mls_args_int(args, "--top-k", 0, 0, INT64_MAX, e), shape->output, 0, NULL };
+    sampler s = {mls_args_real(args, "--temperature", 0.8, 0, 1000, e),
+                 mls_args_int(args, "--top-k", 0, 0, INT64_MAX, e), shape->output, 0,
+                 NULL};
     s.key = mls_philox_key((uint64_t)mls_args_int(args, "--seed", 1, 0, INT64_MAX, e),
                            "generate", "token");
     s.sorted = mls_arena_alloc(&m->arena, (size_t)s.classes * sizeof *s.sorted);
     mls_run *run = e->set || !s.sorted ? NULL : mls_run_new(m->net, 1, 0, e);
     if (!run) return;
     int64_t step = 0;
-    if (fputs(prompt, stdout) < 0) mls_error_set(e, "standard output cannot be written");
+    if (fputs(prompt, stdout) < 0)
+        mls_error_set(e, "standard output cannot be written");
     const float *logit = read_prompt(run, task, self, prompt, &step, e);
     for (int64_t i = 0; i < length && logit && !e->set && !mls_cli_stop; i++) {
         const int32_t token = draw(&s, logit, i);
-        if (!show(task, self, token)) mls_error_set(e, "standard output cannot be written");
+        if (!show(task, self, token))
+            mls_error_set(e, "standard output cannot be written");
         else if (i + 1 < length) logit = feed_token(run, token, step++, e);
     }
     if (!e->set) fputc('\n', stdout);
@@ -140,8 +148,10 @@ int mls_verb_generate(int argc, char **argv, const mls_registry *r, mls_error *e
     mls_arena a = { 0 };
     mls_args args;
     mls_model m = { 0 };
-    const char *dir = mls_args_parse(&args, &a, argc, argv, flags, e)
-                          ? mls_args_word(&args, "DIR (a folder that mls train made)", e) : NULL;
+    const char *dir =
+        mls_args_parse(&args, &a, argc, argv, flags, e)
+            ? mls_args_word(&args, "DIR (a folder that mls train made)", e)
+            : NULL;
     mls_cli_signals();
     if (dir && mls_model_load(&m, r, dir, NULL, e)) generate(&m, &args, e);
     mls_model_close(&m);

@@ -9,14 +9,16 @@ static const char usage[] =
     "\n"
     "  mls train CONFIG.yaml [--set path=value]... [--out DIR] [options]\n"
     "  mls eval DIR [--split training|validation|test]\n"
-    "  mls generate DIR [--prompt TEXT] [--length N] [--temperature X] [--top-k K] [--seed N]\n"
+    "  mls generate DIR [--prompt TEXT] [--length N] [--temperature X] [--top-k K] "
+    "[--seed N]\n"
     "  mls check STUDY.lua       what a study would do, without any maths\n"
     "  mls run STUDY.lua [-jN]   a study: every trial in a process of its own\n"
     "  mls list [KIND]           components that were found\n"
     "  mls help [train | modes | overview | KIND | KIND.NAME]\n"
     "  mls version\n"
     "\n"
-    "Environment: MLS_PLUGIN_PATH (folders with plugins), MLS_ISA (plain, avx2, avx512).\n"
+    "Environment: MLS_PLUGIN_PATH (folders with plugins), MLS_ISA (plain, avx2, "
+    "avx512).\n"
     "Exit status: 0 done; 1 failed; 2 wrong usage; 3 stopped cleanly (mls trial);\n"
     "  77 data of a study are absent; 130 interrupted, a checkpoint was written.\n";
 
@@ -67,7 +69,8 @@ static int list(const mls_registry *r, const char *kind, int whole, mls_arena *a
         if (whole) {
             fprintf(stdout, "%s%s", n ? "\n" : "", mls_plug_describe(r, c, a));
         } else {
-            fprintf(stdout, "%-26s %.*s\n", mls_arena_printf(a, "%s.%s", c->kind, c->name),
+            fprintf(stdout, "%-26s %.*s\n",
+                    mls_arena_printf(a, "%s.%s", c->kind, c->name),
                     (int)strcspn(help, "\n"), help);
         }
         n++;
@@ -85,7 +88,8 @@ static void no_kind(const mls_registry *r, const char *kind, mls_error *e)
         for (int k = 0; k < n; k++) known |= !strcmp(names[k], r->component[i]->kind);
         if (known) continue;
         const size_t used = strlen(all);
-        snprintf(all + used, sizeof all - used, "%s%s", n ? ", " : "", r->component[i]->kind);
+        snprintf(all + used, sizeof all - used, "%s%s", n ? ", " : "",
+                 r->component[i]->kind);
         names[n++] = r->component[i]->kind;
     }
     const char *near = mls_error_nearest(kind, names, n);

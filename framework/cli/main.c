@@ -10,7 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#ifndef MLS_VERSION
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#define MLS_VERSION PACKAGE_VERSION
+#else
 #define MLS_VERSION "0.1.0"
 #endif
 
@@ -46,7 +49,8 @@ void mls_cli_signals(void)
 static void show_source(const char *text)
 {
     mls_arena a = { 0 };
-    for (const char *p = strchr(text, ':'); p && p - text < 4000; p = strchr(p + 1, ':')) {
+    for (const char *p = strchr(text, ':'); p && p - text < 4000;
+         p = strchr(p + 1, ':')) {
         int row, column, used = 0;
         if (sscanf(p, ":%d:%d:%n", &row, &column, &used) != 2 || !used) continue;
         const char *path = mls_arena_printf(&a, "%.*s", (int)(p - text), text);
@@ -72,7 +76,8 @@ void mls_cli_complain(const mls_error *e)
 static void pin_libraries(char **argv)
 {
     if (getenv("OPENBLAS_NUM_THREADS") && getenv("OMP_NUM_THREADS")) return;
-    if (setenv("OPENBLAS_NUM_THREADS", "1", 0) || setenv("OMP_NUM_THREADS", "1", 0)) return;
+    if (setenv("OPENBLAS_NUM_THREADS", "1", 0) || setenv("OMP_NUM_THREADS", "1", 0))
+        return;
     execv("/proc/self/exe", argv);
     /* No /proc: mls_plug_init pins what can be pinned from here. */
 }
@@ -84,8 +89,8 @@ static char *joined(int argc, char **argv)
     char *s = malloc(n), *p = s;
     for (int i = 0; s && i < argc; i++) {
         const int quote = !*argv[i] || strpbrk(argv[i], " \t\n'\"$&;()<>|*?") != NULL;
-        p += snprintf(p, n - (size_t)(p - s), "%s%s%s%s", i ? " " : "", quote ? "'" : "",
-                      argv[i], quote ? "'" : "");
+        p += snprintf(p, n - (size_t)(p - s), "%s%s%s%s", i ? " " : "",
+                      quote ? "'" : "", argv[i], quote ? "'" : "");
     }
     return s;
 }
@@ -99,7 +104,8 @@ static const struct verb *find_verb(const char *name, mls_error *e)
     }
     const char *near = mls_error_nearest(name, names, VERBS);
     mls_error_set(e, "there is no \"mls %.60s\"%s%s%s (see mls help)", name,
-                  near ? "; did you mean \"mls " : "", near ? near : "", near ? "\"?" : "");
+                  near ? "; did you mean \"mls " : "", near ? near : "",
+                  near ? "\"?" : "");
     return NULL;
 }
 
@@ -121,8 +127,9 @@ static int run(int argc, char **argv, mls_error *e)
     mls_plug_init();
     int status = MLS_EXIT_FAILED;
     if (mls_registry_load(&r, NULL, e))
-        status = asks ? mls_verb_help(!strcmp(name, "train") ? 2 : 1, help, &r, e)
-                 : argc > 1 ? v->run(argc - 1, argv + 1, &r, e) : v->run(1, help, &r, e);
+        status = asks       ? mls_verb_help(!strcmp(name, "train") ? 2 : 1, help, &r, e)
+                 : argc > 1 ? v->run(argc - 1, argv + 1, &r, e)
+                            : v->run(1, help, &r, e);
     mls_registry_free(&r);
     return status;
 }

@@ -41,13 +41,13 @@ static void paint(mls_bar *b, const mls_progress *p)
     short_number(p->rate, rate);
     if (b->terminal) {
         fprintf(stderr, "\r\033[K[%s] %lld/%lld  loss %.4g  %s tokens/s%s%s%s", bar,
-                (long long)p->step, (long long)p->steps, p->loss, rate, *left ? "  " : "", left,
-                *left ? " left" : "");
+                (long long)p->step, (long long)p->steps, p->loss, rate,
+                *left ? "  " : "", left, *left ? " left" : "");
         b->painted = 1;
     } else {
-        fprintf(stderr, "step %lld of %lld  loss %.4g  %s tokens/s%s%s%s\n", (long long)p->step,
-                (long long)p->steps, p->loss, rate, *left ? "  " : "", left,
-                *left ? " left" : "");
+        fprintf(stderr, "step %lld of %lld  loss %.4g  %s tokens/s%s%s%s\n",
+                (long long)p->step, (long long)p->steps, p->loss, rate,
+                *left ? "  " : "", left, *left ? " left" : "");
     }
     fflush(stderr);
 }
@@ -57,7 +57,8 @@ static void evaluated(mls_bar *b, const mls_progress *p)
     clear(b);
     fprintf(stderr, "step %lld  validation", (long long)p->step);
     for (int i = 0; i < p->evaluation->n; i++)
-        fprintf(stderr, "  %s %.4g", p->evaluation->key[i], p->evaluation->item[i]->real);
+        fprintf(stderr, "  %s %.4g", p->evaluation->key[i],
+                p->evaluation->item[i]->real);
     fputc('\n', stderr);
 }
 

@@ -6,38 +6,46 @@
 #include <stdio.h>
 #include <string.h>
 
-static int dry(mls_arena *a, const mls_registry *r, const mls_value *config, mls_error *e)
+static int dry(mls_arena *a, const mls_registry *r, const mls_value *config,
+               mls_error *e)
 {
     double flops = 0.0, bytes = 0.0;
     int64_t parameters = 0;
-    const mls_value *v = mls_trial_resolve(a, r, config, &flops, &bytes, &parameters, e);
+    const mls_value *v =
+        mls_trial_resolve(a, r, config, &flops, &bytes, &parameters, e);
     if (!v) return MLS_EXIT_FAILED;
-    fprintf(stdout, "%s# %lld parameters, %.3g flops forward and %.3g MB of tensors a step\n",
+    fprintf(stdout,
+            "%s# %lld parameters, %.3g flops forward and %.3g MB of tensors a step\n",
             mls_value_to_yaml(a, v), (long long)parameters, flops, bytes / 1e6);
     return MLS_EXIT_DONE;
 }
 
 static void report(mls_arena *a, const char *dir, mls_error *e)
 {
-    const mls_value *r = mls_yaml_read(a, mls_arena_printf(a, "%s/result.yaml", dir), e);
+    const mls_value *r =
+        mls_yaml_read(a, mls_arena_printf(a, "%s/result.yaml", dir), e);
     if (!r) return;
     fprintf(stdout, "%s: done\n%s", dir, mls_value_to_yaml(a, r));
 }
 
-static int train(mls_arena *a, int argc, char **argv, const mls_registry *r, mls_error *e)
+static int train(mls_arena *a, int argc, char **argv, const mls_registry *r,
+                 mls_error *e)
 {
     mls_args args;
-    if (!mls_args_parse(&args, a, argc, argv, mls_cli_train_flags(a), e)) return MLS_EXIT_USAGE;
+    if (!mls_args_parse(&args, a, argc, argv, mls_cli_train_flags(a), e))
+        return MLS_EXIT_USAGE;
     if (!args.n_words && !args.n) {
-        mls_error_set(e, "what is to be trained? mls train CONFIG.yaml, or --task text --data "
-                      "FILE (see mls help train)");
+        mls_error_set(
+            e, "what is to be trained? mls train CONFIG.yaml, or --task text --data "
+               "FILE (see mls help train)");
         return MLS_EXIT_USAGE;
     }
     mls_value *config = mls_cli_configuration(a, &args, e);
     if (!config) return MLS_EXIT_FAILED;
     if (mls_args_has(&args, "--dry-run")) return dry(a, r, config, e);
     const char *name = mls_value_get_string(config, "name", "trial", e);
-    const char *dir = mls_args_get(&args, "--out", mls_arena_printf(a, "results/%s", name));
+    const char *dir =
+        mls_args_get(&args, "--out", mls_arena_printf(a, "results/%s", name));
     mls_bar bar;
     mls_bar_start(&bar);
     const mls_trial_options o = {

@@ -26,7 +26,8 @@ static void speak(void *arg, const mls_progress *p)
     if (!fresh && now - s->said < 0.2) return;
     s->said = now;
     s->evaluation = p->evaluation;
-    fprintf(stdout, "{\"step\":%lld,\"steps\":%lld", (long long)p->step, (long long)p->steps);
+    fprintf(stdout, "{\"step\":%lld,\"steps\":%lld", (long long)p->step,
+            (long long)p->steps);
     put_number("loss", p->loss);
     put_number("rate", p->rate);
     if (fresh) {
@@ -52,8 +53,11 @@ int mls_verb_trial(int argc, char **argv, const mls_registry *r, mls_error *e)
                           ? mls_args_word(&args, "DIR", e) : NULL;
     const mls_value *config = dir
         ? mls_yaml_read(&a, mls_arena_printf(&a, "%s/config.yaml", dir), e) : NULL;
-    const mls_trial_options o = { .registry = r, .progress = speak, .arg = &s,
-                                  .stop = &mls_cli_stop, .command_line = mls_cli_line() };
+    const mls_trial_options o = {.registry = r,
+                                 .progress = speak,
+                                 .arg = &s,
+                                 .stop = &mls_cli_stop,
+                                 .command_line = mls_cli_line()};
     if (config) end = mls_trial_run(config, dir, &o, e);
     mls_arena_free(&a);
     return end == 0 ? MLS_EXIT_DONE : end == 1 ? MLS_EXIT_STOPPED

@@ -7,7 +7,8 @@
 
 /* Reads YAML text under the limits of docs (4 MiB, depth 64, no duplicate keys, YAML 1.2
  * scalars).  Errors: file:line:column, what was found, source line and caret.           */
-mls_value *mls_yaml_parse(mls_arena *a, const char *text, size_t size, const char *file, mls_error *e);
+mls_value *mls_yaml_parse(mls_arena *a, const char *text, size_t size, const char *file,
+                          mls_error *e);
 mls_value *mls_yaml_read(mls_arena *a, const char *path, mls_error *e);
 
 /* One setting, for mls help and for checks. */
@@ -28,7 +29,8 @@ extern const mls_setting mls_settings[];        /* ends with path == NULL       
  * Component options below network.nodes and task are left to the option tables.        */
 mls_value *mls_conf_resolve(mls_arena *a, const mls_value *given, mls_error *e);
 /* "train.steps=100": the value is read as YAML. */
-void mls_conf_set(mls_arena *a, mls_value *config, const char *assignment, mls_error *e);
+void mls_conf_set(mls_arena *a, mls_value *config, const char *assignment,
+                  mls_error *e);
 
 /* The line of a file with a caret under the column, as "\n  text\n    ^"; "" if none. */
 const char *mls_yaml_excerpt(mls_arena *a, const char *path, int line, int column);

@@ -13,38 +13,55 @@ typedef struct mode {
     int         chunk;           /* 0: the network's default                          */
 } mode;
 
-const char *const mls_conf_modes[] = { "sequential", "parallel", "bidirectional", "mamba",
-                                       "liquid", "attention", NULL };
+const char *const mls_conf_modes[] = {
+    "sequential", "parallel", "bidirectional", "mamba", "liquid", "attention", NULL};
 
 const char *const mls_conf_mode_help[] = {
     "encoder, liquid cell, mixer: one after the other",
     "liquid cell and mixer side by side on the spikes, then fusion",
-    "parallel, and each half steers the other: liquid -> B and C, mixer ~> time constant",
-    "the mixer alone", "encoder and liquid cell, no mixer",
-    "a transformer block: attention and a feed-forward branch", NULL
-};
+    "parallel, and each half steers the other: liquid -> B and C, mixer ~> time "
+    "constant",
+    "the mixer alone",
+    "encoder and liquid cell, no mixer",
+    "a transformer block: attention and a feed-forward branch",
+    NULL};
 
 static const mode table[] = {
-    { "input -> enc -> liq -> mix -> output", NULL,
-      { "enc", "liq", "mix" }, { "encoder.lif", "liquid.cfc", "mixer.mamba" }, 0 },
-    { "input -> enc -> liq -> fuse.a; enc -> ad -> mix -> fuse.b; fuse -> output", NULL,
-      { "enc", "ad", "liq", "mix", "fuse" },
-      { "encoder.lif", "adapter.temporal", "liquid.cfc", "mixer.mamba", "fusion.gate" }, 0 },
-    /* Chunk 0 would deliver the late wire once a sequence: too late to be an exchange. */
-    { "input -> enc -> liq -> fuse.a; enc -> ad -> mix -> fuse.b; fuse -> output", NULL,
-      { "enc", "ad", "liq", "mix", "fuse" },
-      { "encoder.lif", "adapter.temporal", "liquid.cfc", "mixer.mamba",
-        "fusion.cross_attention" }, 32 },
-    { "input -> mix -> output", NULL, { "mix" }, { "mixer.mamba" }, 0 },
-    { "input -> enc -> liq -> output", NULL, { "enc", "liq" },
-      { "encoder.lif", "liquid.cfc" }, 0 },
-    { "input -> att -> output", "input -> ffn -> output", { "att", "ffn" },
-      { "mixer.attention", "mixer.mlp" }, 0 },
+    {"input -> enc -> liq -> mix -> output",
+     NULL,
+     {"enc", "liq", "mix"},
+     {"encoder.lif", "liquid.cfc", "mixer.mamba"},
+     0},
+    {"input -> enc -> liq -> fuse.a; enc -> ad -> mix -> fuse.b; fuse -> output",
+     NULL,
+     {"enc", "ad", "liq", "mix", "fuse"},
+     {"encoder.lif", "adapter.temporal", "liquid.cfc", "mixer.mamba", "fusion.gate"},
+     0},
+    /* Chunk 0 would deliver the late wire once a sequence: too late to be an exchange.
+     */
+    {"input -> enc -> liq -> fuse.a; enc -> ad -> mix -> fuse.b; fuse -> output",
+     NULL,
+     {"enc", "ad", "liq", "mix", "fuse"},
+     {"encoder.lif", "adapter.temporal", "liquid.cfc", "mixer.mamba",
+      "fusion.cross_attention"},
+     32},
+    {"input -> mix -> output", NULL, {"mix"}, {"mixer.mamba"}, 0},
+    {"input -> enc -> liq -> output",
+     NULL,
+     {"enc", "liq"},
+     {"encoder.lif", "liquid.cfc"},
+     0},
+    {"input -> att -> output",
+     "input -> ffn -> output",
+     {"att", "ffn"},
+     {"mixer.attention", "mixer.mlp"},
+     0},
 };
 
 enum { BIDIRECTIONAL = 2 };
 
-static const char *const all_roles[] = { "enc", "ad", "liq", "mix", "fuse", "att", "ffn", NULL };
+static const char *const all_roles[] = {"enc",  "ad",  "liq", "mix",
+                                        "fuse", "att", "ffn", NULL};
 
 static int find_mode(const char *name)
 {
@@ -76,9 +93,11 @@ static mls_value *component(mls_arena *a, const char *def, const mls_value *give
         for (int i = 0; i < given->n; i++)
             mls_value_set(a, node, given->key[i], mls_value_copy(a, given->item[i]));
     } else {
-        mls_error_set(e, "%s\"%s\" is %s; expected a component such as \"%s\" or a map of its "
-                      "options", mls_value_where(a, given), role, mls_value_kind_name(given),
-                      def);
+        mls_error_set(
+            e,
+            "%s\"%s\" is %s; expected a component such as \"%s\" or a map of its "
+            "options",
+            mls_value_where(a, given), role, mls_value_kind_name(given), def);
     }
     return node;
 }
@@ -105,7 +124,8 @@ static void extra_wires(const mode *m, const mls_value *nodes, char *text, size_
         n += (size_t)snprintf(text + n, room - n, "; enc.membrane -> ad.membrane");
     if (m != &table[BIDIRECTIONAL]) return;
     if (!is_any(nodes, "mix", no_exchange_in))
-        n += (size_t)snprintf(text + n, room - n, "; liq -> mix.mod_b; liq -> mix.mod_c");
+        n += (size_t)snprintf(text + n, room - n,
+                              "; liq -> mix.mod_b; liq -> mix.mod_c");
     if (!is_any(nodes, "liq", no_tau_in))
         snprintf(text + n, room - n, "; mix ~> liq.mod_tau");
 }
@@ -118,9 +138,11 @@ mls_value *mls_conf_mode(mls_arena *a, const char *name, const mls_value *compon
     if (which < 0) {
         const char *near = mls_error_nearest(name, mls_conf_modes,
                                              (int)(sizeof table / sizeof *table));
-        mls_error_set(e, "no mode is called \"%.100s\"%s%s%s (there are sequential, parallel, "
-                      "bidirectional, mamba, liquid, attention)", name,
-                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        mls_error_set(
+            e,
+            "no mode is called \"%.100s\"%s%s%s (there are sequential, parallel, "
+            "bidirectional, mamba, liquid, attention)",
+            name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
         return out;
     }
     const mode *m = &table[which];
@@ -132,8 +154,9 @@ mls_value *mls_conf_mode(mls_arena *a, const char *name, const mls_value *compon
     mls_value_only(components, all_roles, "the components of a mode", e);
     for (int i = 0; m->roles[i]; i++)
         mls_value_set(a, nodes, m->roles[i],
-                      component(a, m->components[i], mls_value_get(components, m->roles[i]),
-                                m->roles[i], e));
+                      component(a, m->components[i],
+                                mls_value_get(components, m->roles[i]), m->roles[i],
+                                e));
     char text[512];
     snprintf(text, sizeof text, "%s", m->wire);
     extra_wires(m, nodes, text, sizeof text);
@@ -161,9 +184,11 @@ const char *mls_conf_unused(mls_arena *a, const mls_value *given)
     if (which < 0 || !nodes || nodes->kind != MLS_V_MAP) return text;
     for (int i = 0; i < nodes->n; i++)
         if (!has_role(&table[which], nodes->key[i]))
-            text = mls_arena_printf(a, "%s%snetwork.nodes.%s has no effect: the mode %s has "
-                                    "no place for it\n", text,
-                                    mls_value_where(a, nodes->item[i]), nodes->key[i],
-                                    mls_conf_modes[which]);
+            text =
+                mls_arena_printf(a,
+                                 "%s%snetwork.nodes.%s has no effect: the mode %s has "
+                                 "no place for it\n",
+                                 text, mls_value_where(a, nodes->item[i]),
+                                 nodes->key[i], mls_conf_modes[which]);
     return text;
 }

@@ -62,15 +62,17 @@ static void assign(work *w, const char *name, const char *path, mls_value *v)
     if (old && old->kind != MLS_V_NULL && !mls_value_get(w->over, name) &&
         !mls_value_equal(old, v)) {
         mls_error_set(w->e, "%s\"%s\" says %s, but \"%s\" says %s%s%s",
-                      mls_value_where(w->a, at), name, mls_value_to_json(w->a, v, 0), path,
-                      mls_value_to_json(w->a, old, 0), old->line ? " at line " : "",
+                      mls_value_where(w->a, at), name, mls_value_to_json(w->a, v, 0),
+                      path, mls_value_to_json(w->a, old, 0),
+                      old->line ? " at line " : "",
                       old->line ? mls_arena_printf(w->a, "%d", old->line) : "");
         return;
     }
     mls_value_set_path(w->a, w->config, path, v, w->e);
 }
 
-static void assign_component(work *w, const char *name, const char *role, const char *component)
+static void assign_component(work *w, const char *name, const char *role,
+                             const char *component)
 {
     /* Options of the component that stood there before would not fit a new one. */
     const char *path = mls_arena_printf(w->a, "network.nodes.%s.component", role);
@@ -82,8 +84,8 @@ static int flag(work *w, const char *name, int def)
     const mls_value *v = field(w, name);
     if (!v || v->kind == MLS_V_NULL) return def;
     if (v->kind == MLS_V_BOOL) return v->boolean;
-    mls_error_set(w->e, "%s\"%s\" is %s; expected true or false", mls_value_where(w->a, v), name,
-                  mls_value_kind_name(v));
+    mls_error_set(w->e, "%s\"%s\" is %s; expected true or false",
+                  mls_value_where(w->a, v), name, mls_value_kind_name(v));
     return def;
 }
 
@@ -92,8 +94,8 @@ static const char *word(work *w, const char *name)
     const mls_value *v = field(w, name);
     if (!v || v->kind == MLS_V_NULL) return NULL;
     if (v->kind == MLS_V_STRING) return v->string;
-    mls_error_set(w->e, "%s\"%s\" is %s; expected a word", mls_value_where(w->a, v), name,
-                  mls_value_kind_name(v));
+    mls_error_set(w->e, "%s\"%s\" is %s; expected a word", mls_value_where(w->a, v),
+                  name, mls_value_kind_name(v));
     return NULL;
 }
 
@@ -111,10 +113,12 @@ static void set_task(work *w)
     if (!strcasecmp(type, "llm") || !strcasecmp(type, "text"))
         assign(w, "task_type", "task.component", mls_value_string(w->a, "task.text"));
     else
-        mls_error_set(w->e, "%stask_type \"%.60s\" is not one of llm, text; name the task's "
-                      "component and its data instead, as task: { component: task.text, "
-                      "path: ... } (see mls list task)",
-                      mls_value_where(w->a, field(w, "task_type")), type);
+        mls_error_set(
+            w->e,
+            "%stask_type \"%.60s\" is not one of llm, text; name the task's "
+            "component and its data instead, as task: { component: task.text, "
+            "path: ... } (see mls list task)",
+            mls_value_where(w->a, field(w, "task_type")), type);
 }
 
 /* The component that will stand at a role: what is written, else the mode's default. */
@@ -122,12 +126,14 @@ static const char *standing(work *w, const char *role)
 {
     const mls_value *node = mls_value_get_path(w->config,
         mls_arena_printf(w->a, "network.nodes.%s", role));
-    const mls_value *c = node && node->kind == MLS_V_MAP ? mls_value_get(node, "component") : node;
+    const mls_value *c =
+        node && node->kind == MLS_V_MAP ? mls_value_get(node, "component") : node;
     if (c && c->kind == MLS_V_STRING) return c->string;
     const mls_value *mode = mls_value_get_path(w->config, "network.mode");
     mls_error ignored = { 0 };
-    const mls_value *all = mls_conf_mode(w->a, mode && mode->kind == MLS_V_STRING
-                                         ? mode->string : "bidirectional", NULL, &ignored);
+    const mls_value *all = mls_conf_mode(
+        w->a, mode && mode->kind == MLS_V_STRING ? mode->string : "bidirectional", NULL,
+        &ignored);
     c = mls_value_get_path(all, mls_arena_printf(w->a, "nodes.%s.component", role));
     return c && c->kind == MLS_V_STRING ? c->string : "";
 }
@@ -137,9 +143,11 @@ static void choose_components(work *w)
     const char *s;
     set_task(w);
     if ((s = word(w, "liquid_backbone")))
-        assign_component(w, "liquid_backbone", "liq", mls_arena_printf(w->a, "liquid.%s", s));
+        assign_component(w, "liquid_backbone", "liq",
+                         mls_arena_printf(w->a, "liquid.%s", s));
     if ((s = word(w, "spike_to_mamba_method")))
-        assign_component(w, "spike_to_mamba_method", "ad", mls_arena_printf(w->a, "adapter.%s", s));
+        assign_component(w, "spike_to_mamba_method", "ad",
+                         mls_arena_printf(w->a, "adapter.%s", s));
     if (!flag(w, "use_mamba", 1))
         assign_component(w, "use_mamba", "mix", "mixer.identity");
     const int cross = flag(w, "use_cross_attention", -1);
@@ -149,8 +157,8 @@ static void choose_components(work *w)
     else if (gate == 0)
         assign_component(w, "use_adaptive_gating", "fuse", "fusion.sum");
     else if (cross == 0 || gate > 0)
-        assign_component(w, cross == 0 ? "use_cross_attention" : "use_adaptive_gating", "fuse",
-                         "fusion.gate");
+        assign_component(w, cross == 0 ? "use_cross_attention" : "use_adaptive_gating",
+                         "fuse", "fusion.gate");
     /* Attention enhances both streams; gating then says how the two are weighed. */
     if (cross > 0 && gate >= 0)
         assign(w, "use_adaptive_gating", "network.nodes.fuse.weight",
@@ -161,7 +169,8 @@ static void choose_components(work *w)
 static const char *idle(work *w, const char *name)
 {
     if (!strncmp(name, "mamba_d_", 8) || !strcmp(name, "mamba_expand"))
-        return strcmp(standing(w, "mix"), "mixer.identity") ? NULL : "use_mamba is false";
+        return strcmp(standing(w, "mix"), "mixer.identity") ? NULL
+                                                            : "use_mamba is false";
     if (!strcmp(name, "spike_temporal_tau"))
         return !strcmp(standing(w, "ad"), "adapter.rate") ||
                !strcmp(standing(w, "ad"), "adapter.potential")
@@ -178,9 +187,11 @@ static void set_gate_heads(work *w)
     if (!v || v->kind == MLS_V_NULL) return;
     const char *fusion = standing(w, "fuse");
     if (!strcmp(fusion, "fusion.gate"))
-        assign(w, "num_gate_heads", "network.nodes.fuse.heads", mls_value_copy(w->a, v));
+        assign(w, "num_gate_heads", "network.nodes.fuse.heads",
+               mls_value_copy(w->a, v));
     else if (!strcmp(fusion, "fusion.cross_attention"))
-        assign(w, "num_gate_heads", "network.nodes.fuse.gate_heads", mls_value_copy(w->a, v));
+        assign(w, "num_gate_heads", "network.nodes.fuse.gate_heads",
+               mls_value_copy(w->a, v));
     else
         note(w, "num_gate_heads", "the fusion has no gate");
 }

@@ -24,6 +24,8 @@ static void only(const mls_value *map, const char *group, mls_error *e)
     if (!*group) {
         names[n++] = "network";
         names[n++] = "train";
+        for (const mls_alias *x = mls_aliases; x->name && n < MOST_NAMES - 1; x++)
+            names[n++] = x->name;
     }
     names[n] = NULL;
     mls_value_only(map, names, *group ? group : "the experiment", e);
@@ -50,12 +52,12 @@ static const char *nearest_choice(mls_arena *a, const char *choices, const char 
     return mls_error_nearest(word, names, n);
 }
 
-static void in_range(mls_arena *a, const mls_setting *s, const mls_value *from, double x,
-                     mls_error *e)
+static void in_range(mls_arena *a, const mls_setting *s, const mls_value *from,
+                     double x, mls_error *e)
 {
     if (s->min >= s->max || (x >= s->min && x <= s->max)) return;
-    mls_error_set(e, "%s%s = %.10g lies outside %.10g to %.10g", mls_value_where(a, from),
-                  s->path, x, s->min, s->max);
+    mls_error_set(e, "%s%s = %.10g lies outside %.10g to %.10g",
+                  mls_value_where(a, from), s->path, x, s->min, s->max);
 }
 
 /* One scalar row of the table: what is given, or the default; NULL for neither. */
@@ -67,22 +69,26 @@ static mls_value *scalar(mls_arena *a, const mls_setting *s, const mls_value *ma
     if (!from && !s->def) return NULL;
     mls_value *v = NULL;
     if (!strcmp(s->type, "int")) {
-        const int64_t x = mls_value_get_int(map, key, s->def ? (int64_t)strtod(s->def, NULL) : 0, e);
+        const int64_t x =
+            mls_value_get_int(map, key, s->def ? (int64_t)strtod(s->def, NULL) : 0, e);
         in_range(a, s, from, (double)x, e);
         v = mls_value_int(a, x);
     } else if (!strcmp(s->type, "real")) {
-        const double x = mls_value_get_real(map, key, s->def ? strtod(s->def, NULL) : 0, e);
+        const double x =
+            mls_value_get_real(map, key, s->def ? strtod(s->def, NULL) : 0, e);
         in_range(a, s, from, x, e);
         v = mls_value_real(a, x);
     } else if (!strcmp(s->type, "bool")) {
-        v = mls_value_bool(a, mls_value_get_bool(map, key, s->def && *s->def == 't', e));
+        v = mls_value_bool(a,
+                           mls_value_get_bool(map, key, s->def && *s->def == 't', e));
     } else {
         const char *x = mls_value_get_string(map, key, s->def, e);
         if (s->choices && x && !is_choice(s->choices, x)) {
             const char *near = nearest_choice(a, s->choices, x);
-            mls_error_set(e, "%s%s = \"%.80s\" is not one of %s%s%s%s", mls_value_where(a, from),
-                          s->path, x, s->choices, near ? "; did you mean \"" : "",
-                          near ? near : "", near ? "\"?" : "");
+            mls_error_set(e, "%s%s = \"%.80s\" is not one of %s%s%s%s",
+                          mls_value_where(a, from), s->path, x, s->choices,
+                          near ? "; did you mean \"" : "", near ? near : "",
+                          near ? "\"?" : "");
         }
         v = mls_value_string(a, x);
     }
@@ -94,12 +100,13 @@ static mls_value *scalar(mls_arena *a, const mls_setting *s, const mls_value *ma
     return v;
 }
 
-static mls_value *scalars(mls_arena *a, const mls_value *given, const char *group, mls_error *e)
+static mls_value *scalars(mls_arena *a, const mls_value *given, const char *group,
+                          mls_error *e)
 {
     mls_value *out = mls_value_map(a);
     for (const mls_setting *s = mls_settings; s->path; s++) {
-        if (!in_group(s, group) || !strcmp(s->type, "map") || !strcmp(s->type, "list") ||
-            !strcmp(s->type, "wire"))
+        if (!in_group(s, group) || !strcmp(s->type, "map") ||
+            !strcmp(s->type, "list") || !strcmp(s->type, "wire"))
             continue;
         const char *key = s->path + (*group ? strlen(group) + 1 : 0);
         mls_value *v = scalar(a, s, given, key, e);
@@ -122,19 +129,23 @@ static mls_value *component(mls_arena *a, const mls_value *given, const char *wh
     } else if (given->kind == MLS_V_MAP) {
         map = mls_value_copy(a, given);
     } else {
-        mls_error_set(e, "%s%s is %s; expected a component's name or a map with component and "
-                      "its options", mls_value_where(a, given), what,
-                      mls_value_kind_name(given));
+        mls_error_set(
+            e,
+            "%s%s is %s; expected a component's name or a map with component and "
+            "its options",
+            mls_value_where(a, given), what, mls_value_kind_name(given));
         return NULL;
     }
     const mls_value *name = mls_value_get(map, "component");
     if (!name || name->kind != MLS_V_STRING) {
-        mls_error_set(e, "%s%s has no component; expected component: kind.name (see mls list)",
-                      mls_value_where(a, name ? name : given), what);
+        mls_error_set(
+            e, "%s%s has no component; expected component: kind.name (see mls list)",
+            mls_value_where(a, name ? name : given), what);
         return NULL;
     }
     if (kind && !strchr(name->string, '.')) {
-        mls_value *full = mls_value_string(a, mls_arena_printf(a, "%s.%s", kind, name->string));
+        mls_value *full =
+            mls_value_string(a, mls_arena_printf(a, "%s.%s", kind, name->string));
         full->file = name->file;
         full->line = name->line;
         full->column = name->column;
@@ -144,7 +155,8 @@ static mls_value *component(mls_arena *a, const mls_value *given, const char *wh
 }
 
 /* A string, or a list of strings. */
-static mls_value *strings(mls_arena *a, const mls_value *given, const char *what, mls_error *e)
+static mls_value *strings(mls_arena *a, const mls_value *given, const char *what,
+                          mls_error *e)
 {
     if (given->kind == MLS_V_STRING) return mls_value_copy(a, given);
     int ok = given->kind == MLS_V_LIST;
@@ -166,14 +178,17 @@ static const mls_value *present(const mls_value *map, const char *key)
 /* A node whose name no mode knows, while neither wire nor mode is given. */
 static void need_wire(mls_arena *a, const mls_value *nodes, mls_error *e)
 {
-    static const char *const roles[] = { "enc", "ad", "liq", "mix", "fuse", "att", "ffn" };
+    static const char *const roles[] = {"enc",  "ad",  "liq", "mix",
+                                        "fuse", "att", "ffn"};
     for (int i = 0; nodes && nodes->kind == MLS_V_MAP && i < nodes->n; i++) {
         int known = 0;
         for (int k = 0; k < 7; k++) known |= !strcmp(nodes->key[i], roles[k]);
         if (!known)
-            mls_error_set(e, "%snetwork.wire is missing: say how \"%s\" is connected, as wire: "
-                          "\"input -> %s -> output\", or name a mode",
-                          mls_value_where(a, nodes->item[i]), nodes->key[i], nodes->key[i]);
+            mls_error_set(
+                e,
+                "%snetwork.wire is missing: say how \"%s\" is connected, as wire: "
+                "\"input -> %s -> output\", or name a mode",
+                mls_value_where(a, nodes->item[i]), nodes->key[i], nodes->key[i]);
     }
 }
 
@@ -183,11 +198,14 @@ static void wiring(mls_arena *a, const mls_value *given, mls_value *out, mls_err
     const char *mode = mls_value_get_string(given, "mode", NULL, e);
     mls_value_remove(out, "mode");
     if (nodes && nodes->kind != MLS_V_MAP)
-        mls_error_set(e, "%snetwork.nodes is %s; expected a map from names to components",
+        mls_error_set(e,
+                      "%snetwork.nodes is %s; expected a map from names to components",
                       mls_value_where(a, nodes), mls_value_kind_name(nodes));
     if (mode && wire)
-        mls_error_set(e, "%snetwork.wire and network.mode exclude each other: a mode is a "
-                      "wiring", mls_value_where(a, wire));
+        mls_error_set(e,
+                      "%snetwork.wire and network.mode exclude each other: a mode is a "
+                      "wiring",
+                      mls_value_where(a, wire));
     if (!wire && !mode) need_wire(a, nodes, e);
     if (e->set) return;
     if (!wire) {
@@ -202,7 +220,8 @@ static void wiring(mls_arena *a, const mls_value *given, mls_value *out, mls_err
     for (int i = 0; nodes && i < nodes->n && !e->set; i++)
         mls_value_set(a, all, nodes->key[i],
                       component(a, nodes->item[i],
-                                mls_arena_printf(a, "network.nodes.%s", nodes->key[i]), NULL, e));
+                                mls_arena_printf(a, "network.nodes.%s", nodes->key[i]),
+                                NULL, e));
     mls_value_set(a, out, "nodes", all);
     mls_value_set(a, out, "wire", strings(a, wire, "network.wire", e));
 }
@@ -244,7 +263,8 @@ static mls_value *train(mls_arena *a, const mls_value *given, mls_error *e)
     return out;
 }
 
-static const mls_value *group(mls_arena *a, const mls_value *top, const char *key, mls_error *e)
+static const mls_value *group(mls_arena *a, const mls_value *top, const char *key,
+                              mls_error *e)
 {
     const mls_value *v = present(top, key);
     if (!v) return mls_value_map(a);
@@ -254,16 +274,22 @@ static const mls_value *group(mls_arena *a, const mls_value *top, const char *ke
     return v;
 }
 
-static void expectations(mls_arena *a, const mls_value *top, mls_value *out, mls_error *e)
+static void expectations(mls_arena *a, const mls_value *top, mls_value *out,
+                         mls_error *e)
 {
     static const char *const names[] = { "input_dim", "output_dim", NULL };
     const mls_value *given = group(a, top, "expect", e);
     mls_value_only(given, names, "expect", e);
     mls_value *map = mls_value_map(a);
     for (int i = 0; names[i]; i++)
-        if (present(given, names[i]))
-            mls_value_set(a, map, names[i],
-                          mls_value_int(a, mls_value_get_int(given, names[i], 0, e)));
+        if (present(given, names[i])) {
+            const mls_value *from = mls_value_get(given, names[i]);
+            mls_value *v = mls_value_int(a, mls_value_get_int(given, names[i], 0, e));
+            v->file = from->file;
+            v->line = from->line;
+            v->column = from->column;
+            mls_value_set(a, map, names[i], v);
+        }
     if (map->n) mls_value_set(a, out, "expect", map);
 }
 
@@ -271,7 +297,8 @@ mls_value *mls_conf_resolve(mls_arena *a, const mls_value *given, mls_error *e)
 {
     if (e->set) return NULL;
     if (!given || given->kind != MLS_V_MAP) {
-        mls_error_set(e, "%san experiment is a map with task, network and train, not %s",
+        mls_error_set(e,
+                      "%san experiment is a map with task, network and train, not %s",
                       mls_value_where(a, given), mls_value_kind_name(given));
         return NULL;
     }
@@ -281,8 +308,11 @@ mls_value *mls_conf_resolve(mls_arena *a, const mls_value *given, mls_error *e)
     mls_value *out = scalars(a, top, "", e);
     const mls_value *task = present(top, "task");
     if (!task)
-        mls_error_set(e, "%sno task: an experiment needs task: { component: task.text, ... } "
-                      "(see mls list task)", mls_value_where(a, given));
+        mls_error_set(
+            e,
+            "%sno task: an experiment needs task: { component: task.text, ... } "
+            "(see mls list task)",
+            mls_value_where(a, given));
     if (e->set) return NULL;
     mls_value *own_task = component(a, task, "task", "task", e);
     mls_value *net = e->set ? NULL : network(a, group(a, top, "network", e), e);

@@ -20,7 +20,8 @@ typedef struct reader {
 } reader;
 
 /* Line `line` of a text, with a caret under `column`; "" when there is no such line. */
-static const char *excerpt(mls_arena *a, const char *text, size_t size, int line, int column)
+static const char *excerpt(mls_arena *a, const char *text, size_t size, int line,
+                           int column)
 {
     const char *p = text, *end = text + size;
     for (int i = 1; i < line && p; i++) {
@@ -95,7 +96,8 @@ static int is_one_of(const char *s, const char *const *words)
     return 0;
 }
 
-static mls_value *number(reader *r, const char *s, int real, int base, const yaml_mark_t *at)
+static mls_value *number(reader *r, const char *s, int real, int base,
+                         const yaml_mark_t *at)
 {
     errno = 0;
     if (!real) {
@@ -118,17 +120,20 @@ static mls_value *number(reader *r, const char *s, int real, int base, const yam
 static mls_value *plain(reader *r, const char *s, const yaml_mark_t *at)
 {
     static const char *const nulls[] = { "", "~", "null", NULL };
-    static const char *const no_numbers[] = { ".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF",
-        "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", NULL };
+    static const char *const no_numbers[] = {
+        ".nan",  ".NaN",  ".NAN",  ".inf",  ".Inf",  ".INF", "+.inf",
+        "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", NULL};
     if (is_one_of(s, nulls)) return mls_value_null(r->a);
-    if (!strcmp(s, "true") || !strcmp(s, "false")) return mls_value_bool(r->a, *s == 't');
+    if (!strcmp(s, "true") || !strcmp(s, "false"))
+        return mls_value_bool(r->a, *s == 't');
     if (is_one_of(s, no_numbers)) {
         fail(r, at, "a setting cannot be infinite or not a number");
         return NULL;
     }
     int real;
     if (is_number(s, &real)) return number(r, s, real, 10, at);
-    if (s[0] == '0' && s[1] == 'x' && s[2] && !s[2 + strspn(s + 2, "0123456789abcdefABCDEF")])
+    if (s[0] == '0' && s[1] == 'x' && s[2] &&
+        !s[2 + strspn(s + 2, "0123456789abcdefABCDEF")])
         return number(r, s, 0, 16, at);
     if (s[0] == '0' && s[1] == 'o' && s[2] && !s[2 + strspn(s + 2, "01234567")])
         return number(r, s, 0, 8, at);
@@ -199,8 +204,11 @@ static int read_key(reader *r, const mls_value *map, char **key, yaml_mark_t *at
         } else if (!strcmp(s, "<<")) {
             fail(r, at, "merge keys (<<) are not supported; write the settings out");
         } else if (twin) {
-            fail(r, at, mls_arena_printf(r->a, "the key \"%.100s\" stands here twice (first "
-                                         "on line %d)", s, twin->key_line));
+            fail(r, at,
+                 mls_arena_printf(r->a,
+                                  "the key \"%.100s\" stands here twice (first "
+                                  "on line %d)",
+                                  s, twin->key_line));
         } else {
             *key = mls_arena_strdup(r->a, s);
             ok = *key != NULL;
@@ -231,7 +239,8 @@ static int allowed(reader *r, const yaml_event_t *event, const yaml_char_t *anch
                    const yaml_char_t *tag, int depth)
 {
     if (anchor)
-        fail(r, &event->start_mark, "anchors and aliases are not supported; write the value "
+        fail(r, &event->start_mark,
+             "anchors and aliases are not supported; write the value "
              "out");
     else if (tag)
         fail(r, &event->start_mark, "tags (!...) are not supported");
@@ -275,7 +284,8 @@ static mls_value *node(reader *r, const yaml_event_t *event, int depth)
         if (v) fill_map(r, v, depth + 1);
         break;
     default:
-        fail(r, &event->start_mark, "anchors and aliases are not supported; write the value "
+        fail(r, &event->start_mark,
+             "anchors and aliases are not supported; write the value "
              "out");
     }
     if (r->e->set) return NULL;
@@ -298,7 +308,8 @@ static mls_value *document(reader *r)
         if (!next(r, &event)) return NULL;
         if (event.type == YAML_STREAM_END_EVENT) ended = 1;
         else if (event.type == YAML_DOCUMENT_START_EVENT && root)
-            fail(r, &event.start_mark, "a second document begins here; one file holds one");
+            fail(r, &event.start_mark,
+                 "a second document begins here; one file holds one");
         else if (event.type != YAML_STREAM_START_EVENT &&
                  event.type != YAML_DOCUMENT_START_EVENT &&
                  event.type != YAML_DOCUMENT_END_EVENT)
@@ -316,8 +327,9 @@ mls_value *mls_yaml_parse(mls_arena *a, const char *text, size_t size, const cha
     const char *name = mls_arena_strdup(a, file ? file : "text");
     if (e && e->set) return NULL;
     if (size > MOST_BYTES) {
-        mls_error_set(e, "%s: %zu bytes are more than the 4 MiB that a configuration may have",
-                      name, size);
+        mls_error_set(
+            e, "%s: %zu bytes are more than the 4 MiB that a configuration may have",
+            name, size);
         return NULL;
     }
     if (!yaml_parser_initialize(&parser)) {

@@ -38,7 +38,8 @@ int mls_metrics_open(mls_metrics *f, const char *dir, int64_t step, int64_t byte
     int ok = f->file != NULL;
     if (ok && step > 0) {
         rewind(f->file);
-        for (ssize_t n; keep < bytes && (n = getline(&line, &room, f->file)) > 0; keep += n) {
+        for (ssize_t n; keep < bytes && (n = getline(&line, &room, f->file)) > 0;
+             keep += n) {
             const int64_t s = step_of(line, n);
             if (s < 0 || s > step) break;
         }
@@ -50,16 +51,19 @@ int mls_metrics_open(mls_metrics *f, const char *dir, int64_t step, int64_t byte
     return ok;
 }
 
-void mls_metrics_line(mls_metrics *f, int64_t step, const char *split, const mls_metric *m,
-                      int n)
+void mls_metrics_line(mls_metrics *f, int64_t step, const char *split,
+                      const mls_metric *m, int n)
 {
     char text[4096];
     if (!f->file) return;
-    size_t used = (size_t)snprintf(text, sizeof text, "{\"step\":%lld", (long long)step);
+    size_t used =
+        (size_t)snprintf(text, sizeof text, "{\"step\":%lld", (long long)step);
     if (split)
-        used += (size_t)snprintf(text + used, sizeof text - used, ",\"split\":\"%s\"", split);
+        used += (size_t)snprintf(text + used, sizeof text - used, ",\"split\":\"%s\"",
+                                 split);
     for (int i = 0; i < n && used < sizeof text - 200; i++) {
-        const char *form = isfinite(m[i].value) ? ",\"%.100s\":%.17g" : ",\"%.100s\":null";
+        const char *form =
+            isfinite(m[i].value) ? ",\"%.100s\":%.17g" : ",\"%.100s\":null";
         used += (size_t)snprintf(text + used, sizeof text - used, form, m[i].name,
                                  m[i].value);
     }

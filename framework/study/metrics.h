@@ -16,8 +16,8 @@ int  mls_metrics_open(mls_metrics *f, const char *dir, int64_t step, int64_t byt
 /* Bytes so far, after a sync. */
 int64_t mls_metrics_bytes(const mls_metrics *f);
 /* split: "validation", "test"; NULL for a training step. */
-void mls_metrics_line(mls_metrics *f, int64_t step, const char *split, const mls_metric *m,
-                      int n);
+void mls_metrics_line(mls_metrics *f, int64_t step, const char *split,
+                      const mls_metric *m, int n);
 /* To the disk; 0 when anything could not be written. */
 int  mls_metrics_sync(mls_metrics *f);
 int  mls_metrics_close(mls_metrics *f);

@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 /* The overview's input_dim and output_dim: a check, never a setting. */
-static void meets(const mls_value *config, const mls_task_shape *s, mls_error *e)
+static void meets(mls_arena *a, const mls_value *config, const mls_task_shape *s,
+                  mls_error *e)
 {
     static const char *const names[] = { "input_dim", "output_dim" };
     const mls_value *expect = mls_value_get(config, "expect");
@@ -20,11 +21,16 @@ static void meets(const mls_value *config, const mls_task_shape *s, mls_error *e
     for (int i = 0; i < 2; i++) {
         const mls_value *v = mls_value_get(expect, names[i]);
         if (!v || v->integer == has[i]) continue;
-        mls_error_set(e, "%s is %lld, but %s %s %lld", names[i], (long long)v->integer,
-                      i == 0 && s->vocabulary > 0 ? "tokens are embedded in the width of the "
-                                                    "network," : task->string,
-                      i ? "has outputs:" : s->vocabulary > 0 ? "which is" : "has inputs:",
-                      (long long)has[i]);
+        if (i == 0 && s->vocabulary > 0)
+            mls_error_set(
+                e,
+                "%sinput_dim is %lld, but tokens are embedded in network.width = "
+                "%lld features",
+                mls_value_where(a, v), (long long)v->integer, (long long)has[0]);
+        else
+            mls_error_set(e, "%s%s is %lld, but %s has %lld %s", mls_value_where(a, v),
+                          names[i], (long long)v->integer, task->string,
+                          (long long)has[i], i ? "outputs" : "inputs");
         return;
     }
 }
@@ -41,7 +47,7 @@ static int build(mls_model *m, const mls_registry *r, const mls_value *config, i
     m->batch = mls_value_get_int(m->train, "batch", 8, e);
     m->feed = mls_feed_open(r, mls_value_get(m->config, "task"), m->seed, e);
     if (!m->feed) return 0;
-    meets(m->config, mls_feed_shape(m->feed), e);
+    meets(a, m->config, mls_feed_shape(m->feed), e);
     if (e->set) return 0;
     const mls_net_config c = { r, mls_value_get(m->config, "network"),
                                mls_feed_shape(m->feed), m->seed, dry };
@@ -52,12 +58,14 @@ static int build(mls_model *m, const mls_registry *r, const mls_value *config, i
     return !e->set;
 }
 
-static void plugins(mls_arena *a, const mls_registry *r, const mls_value *v, mls_value *out)
+static void plugins(mls_arena *a, const mls_registry *r, const mls_value *v,
+                    mls_value *out)
 {
     mls_error ignored = { 0 };
     const mls_value *name = mls_value_get(v, "component");
     const mls_component *c = name && name->kind == MLS_V_STRING
-                                 ? mls_registry_find(r, name->string, NULL, &ignored) : NULL;
+                                 ? mls_registry_find(r, name->string, NULL, &ignored)
+                                 : NULL;
     const mls_plugin_file *f = c ? mls_registry_file(r, c) : NULL;
     if (f) mls_value_set(a, out, name->string, mls_value_string(a, f->sha256));
     for (int i = 0; v && i < v->n; i++) plugins(a, r, v->item[i], out);
@@ -66,10 +74,12 @@ static void plugins(mls_arena *a, const mls_registry *r, const mls_value *v, mls
 /* What does not change a bit of the result is left out. */
 static void identify(mls_model *m, const mls_registry *r)
 {
-    static const char *const idle[] = { "threads", "timeout", "name", "budget", "expect" };
+    static const char *const idle[] = {"threads", "timeout", "name", "budget",
+                                       "expect"};
     mls_value *all = mls_value_map(&m->arena), *files = mls_value_map(&m->arena);
     mls_value *config = mls_value_copy(&m->arena, m->config);
-    for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) mls_value_remove(config, idle[i]);
+    for (size_t i = 0; i < sizeof idle / sizeof *idle; i++)
+        mls_value_remove(config, idle[i]);
     plugins(&m->arena, r, config, files);
     mls_value_set(&m->arena, all, "config", config);
     mls_value_set(&m->arena, all, "plugins", files);
@@ -103,7 +113,8 @@ int mls_model_read(mls_model *m, const char *path, mls_value **note, mls_error *
     if (!mls_checkpoint_load(path, &b, &text, &m->arena, e)) return 0;
     mls_loop_resumed(m->loop);
     /* JSON is YAML. */
-    mls_value *v = text && *text ? mls_yaml_parse(&m->arena, text, strlen(text), path, e) : NULL;
+    mls_value *v =
+        text && *text ? mls_yaml_parse(&m->arena, text, strlen(text), path, e) : NULL;
     if (note) *note = v;
     return !e->set;
 }
@@ -128,21 +139,23 @@ int mls_model_checkpoints(const char *dir, int64_t *step, int room)
 
 enum { MOST = 64 };
 
-int mls_model_load(mls_model *m, const mls_registry *r, const char *dir, const char **path,
-                   mls_error *e)
+int mls_model_load(mls_model *m, const mls_registry *r, const char *dir,
+                   const char **path, mls_error *e)
 {
     mls_arena a = { 0 };
     int64_t step[MOST];
     mls_error first = { 0 };
     *m = (mls_model){ 0 };
-    const mls_value *config = mls_yaml_read(&a, mls_arena_printf(&a, "%s/config.yaml", dir), e);
+    const mls_value *config =
+        mls_yaml_read(&a, mls_arena_printf(&a, "%s/config.yaml", dir), e);
     int ok = config && mls_model_open(m, r, config, NULL, e);
     const int n = ok ? mls_model_checkpoints(dir, step, MOST) : 0;
     int found = 0;
     for (int i = -1; ok && !found && i < n; i++) {
-        const char *file = i < 0 ? mls_arena_printf(&m->arena, "%s/checkpoint-best.h5", dir)
-                                 : mls_arena_printf(&m->arena, "%s/checkpoint-%lld.h5", dir,
-                                                    (long long)step[i]);
+        const char *file =
+            i < 0 ? mls_arena_printf(&m->arena, "%s/checkpoint-best.h5", dir)
+                  : mls_arena_printf(&m->arena, "%s/checkpoint-%lld.h5", dir,
+                                     (long long)step[i]);
         mls_error why = { 0 };
         if (access(file, F_OK) != 0) continue;
         found = mls_model_read(m, file, NULL, &why);
@@ -157,9 +170,9 @@ int mls_model_load(mls_model *m, const mls_registry *r, const char *dir, const c
     return found;
 }
 
-mls_value *mls_trial_resolve(mls_arena *a, const mls_registry *r, const mls_value *config,
-                             double *flops_per_step, double *bytes, int64_t *parameters,
-                             mls_error *e)
+mls_value *mls_trial_resolve(mls_arena *a, const mls_registry *r,
+                             const mls_value *config, double *flops_per_step,
+                             double *bytes, int64_t *parameters, mls_error *e)
 {
     mls_model m = { 0 };
     mls_cost cost = { 0 };

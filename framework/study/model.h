@@ -32,7 +32,7 @@ int  mls_model_checkpoints(const char *dir, int64_t *step, int room);
 
 /* Opens dir/config.yaml and reads the best checkpoint, else the newest one that is
  * whole.  path (may be NULL): which file it was, in m's arena.                           */
-int  mls_model_load(mls_model *m, const mls_registry *r, const char *dir, const char **path,
-                    mls_error *e);
+int mls_model_load(mls_model *m, const mls_registry *r, const char *dir,
+                   const char **path, mls_error *e);
 
 #endif

@@ -15,7 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef MLS_VERSION
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#define MLS_VERSION PACKAGE_VERSION
+#else
 #define MLS_VERSION "0.1.0"
 #endif
 
@@ -109,7 +112,8 @@ static void libraries(mls_provenance *p, mls_arena *a)
     int (*h5)(unsigned *, unsigned *, unsigned *);
     unsigned x, y, z;
     *(void **)&h5 = dlsym(RTLD_DEFAULT, "H5get_libversion");
-    if (h5 && h5(&x, &y, &z) >= 0) add(p, "hdf5", mls_arena_printf(a, "%u.%u.%u", x, y, z));
+    if (h5 && h5(&x, &y, &z) >= 0)
+        add(p, "hdf5", mls_arena_printf(a, "%u.%u.%u", x, y, z));
     add(p, "openblas", mls_k_blas_version());
 }
 
@@ -118,7 +122,8 @@ static void machine(mls_provenance *p, mls_arena *a)
     struct utsname u;
     if (uname(&u) == 0) {
         add(p, "host", mls_arena_strdup(a, u.nodename));
-        add(p, "system", mls_arena_printf(a, "%s %s %s", u.sysname, u.release, u.machine));
+        add(p, "system",
+            mls_arena_printf(a, "%s %s %s", u.sysname, u.release, u.machine));
     }
     add(p, "cpu", processor(a));
     add(p, "isa", mls_k_isa_name(mls_plug_host()->isa));
@@ -145,7 +150,8 @@ mls_provenance mls_provenance_make(mls_arena *a, const mls_registry *r,
     for (int i = 0; r && i < r->n_files; i++) {
         const mls_plugin_file *f = &r->file[i];
         add(&p, mls_arena_printf(a, "plugin.%s", f->info->name),
-            mls_arena_printf(a, "%s sha256 %s %s", f->info->version, f->sha256, f->path));
+            mls_arena_printf(a, "%s sha256 %s %s", f->info->version, f->sha256,
+                             f->path));
     }
     machine(&p, a);
     add(&p, "threads", mls_arena_printf(a, "%d", threads));

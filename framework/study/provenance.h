@@ -12,6 +12,7 @@ typedef struct mls_provenance {
 
 /* Asks git (if there is one) about the folder of work.  Memory from a. */
 mls_provenance mls_provenance_make(mls_arena *a, const mls_registry *r,
-                                   const char *command_line, int threads, uint64_t seed);
+                                   const char *command_line, int threads,
+                                   uint64_t seed);
 
 #endif

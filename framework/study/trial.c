@@ -66,7 +66,8 @@ __attribute__((format(printf, 2, 3))) static void say(trial *t, const char *fmt,
     struct tm tm;
     va_list ap;
     if (!t->log) return;
-    if (!gmtime_r(&clock, &tm) || !strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm))
+    if (!gmtime_r(&clock, &tm) ||
+        !strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm))
         when[0] = '\0';
     fprintf(t->log, "%s ", when);
     va_start(ap, fmt);
@@ -79,12 +80,14 @@ __attribute__((format(printf, 2, 3))) static void say(trial *t, const char *fmt,
 static mls_value *metric_map(mls_arena *a, const mls_metric *m, int n)
 {
     mls_value *map = mls_value_map(a);
-    for (int i = 0; i < n; i++) mls_value_set(a, map, m[i].name, mls_value_real(a, m[i].value));
+    for (int i = 0; i < n; i++)
+        mls_value_set(a, map, m[i].name, mls_value_real(a, m[i].value));
     return map;
 }
 
 /* Only what the seed decides is kept: times would differ from run to run. */
-static void record(trial *t, int64_t step, const char *split, const mls_metric *all, int n_all)
+static void record(trial *t, int64_t step, const char *split, const mls_metric *all,
+                   int n_all)
 {
     char name[120];
     mls_metric m[MOST_METRICS] = { { NULL, 0.0 } };
@@ -93,7 +96,8 @@ static void record(trial *t, int64_t step, const char *split, const mls_metric *
         if (strcmp(all[i].name, "tokens_per_second")) m[n++] = all[i];
     mls_metrics_line(&t->metrics, step, split, m, n);
     for (int i = 0; t->recorder && i < n; i++) {
-        snprintf(name, sizeof name, "%s%s%s", split ? split : "", split ? "_" : "", m[i].name);
+        snprintf(name, sizeof name, "%s%s%s", split ? split : "", split ? "_" : "",
+                 m[i].name);
         mls_recorder_metric(t->recorder, name, step, m[i].value);
     }
 }
@@ -129,7 +133,9 @@ static void on_step(void *arg, int64_t step, const mls_metric *m, int n)
     for (int i = 0; i < n; i++) {
         mls_value *v = mls_value_get(t->last, m[i].name);
         if (v) v->real = m[i].value;
-        else mls_value_set(&t->arena, t->last, m[i].name, mls_value_real(&t->arena, m[i].value));
+        else
+            mls_value_set(&t->arena, t->last, m[i].name,
+                          mls_value_real(&t->arena, m[i].value));
     }
     t->training.step = step + 1;
     t->evaluating.step = step;
@@ -139,7 +145,9 @@ static void on_step(void *arg, int64_t step, const mls_metric *m, int n)
 
 static const char *split_name(int split)
 {
-    return split == MLS_TEST ? "test" : split == MLS_VALIDATION ? "validation" : "training";
+    return split == MLS_TEST         ? "test"
+           : split == MLS_VALIDATION ? "validation"
+                                     : "training";
 }
 
 /* The metrics of an evaluation and the spike rate with them. */
@@ -153,8 +161,8 @@ static int with_rate(trial *t, const mls_metric *m, int n, mls_metric all[MOST_M
     return n;
 }
 
-static void on_evaluation(void *arg, int64_t step, int split, const mls_metric *m, int n,
-                          int best)
+static void on_evaluation(void *arg, int64_t step, int split, const mls_metric *m,
+                          int n, int best)
 {
     trial *t = arg;
     mls_metric all[MOST_METRICS];
@@ -179,7 +187,8 @@ static const char *note_of(trial *t, mls_arena *a)
     mls_value *v = mls_value_map(a);
     mls_value_set(a, v, "step", mls_value_int(a, t->step));
     mls_value_set(a, v, "identity", mls_value_string(a, t->model.identity));
-    mls_value_set(a, v, "metrics_bytes", mls_value_int(a, mls_metrics_bytes(&t->metrics)));
+    mls_value_set(a, v, "metrics_bytes",
+                  mls_value_int(a, mls_metrics_bytes(&t->metrics)));
     mls_value_set(a, v, "seconds", mls_value_real(a, t->seconds + now()));
     mls_value_set(a, v, "train_seconds", mls_value_real(a, t->train_seconds));
     mls_value_set(a, v, "last", t->last);
@@ -195,7 +204,8 @@ static void prune(trial *t)
     char path[4200];
     const int n = mls_model_checkpoints(t->dir, step, MOST_CHECKPOINTS);
     for (int i = KEEP; i < n; i++) {
-        snprintf(path, sizeof path, "%s/checkpoint-%lld.h5", t->dir, (long long)step[i]);
+        snprintf(path, sizeof path, "%s/checkpoint-%lld.h5", t->dir,
+                 (long long)step[i]);
         unlink(path);
     }
 }
@@ -221,7 +231,9 @@ static int on_checkpoint(void *arg, int64_t step, int best)
     t->step = step;
     /* What the record and the metrics hold is on disk before the checkpoint says so. */
     int ok = mls_metrics_sync(&t->metrics);
-    if (!ok) mls_error_set(t->e, "%s: cannot be written: %s", t->metrics.path, strerror(errno));
+    if (!ok)
+        mls_error_set(t->e, "%s: cannot be written: %s", t->metrics.path,
+                      strerror(errno));
     if (ok && t->recorder && !mls_recorder_flush(t->recorder)) {
         mls_error_set(t->e, "%s", mls_recorder_error(t->recorder)->text);
         ok = 0;
@@ -230,7 +242,8 @@ static int on_checkpoint(void *arg, int64_t step, int best)
         mls_loop_bundle(t->model.loop, &b);
         const char *note = note_of(t, &a);
         snprintf(path, sizeof path, "%s/checkpoint-%lld.h5", t->dir, (long long)step);
-        ok = mls_checkpoint_save(path, &b, note, t->e) && (!best || save_best(t, path, &b, note));
+        ok = mls_checkpoint_save(path, &b, note, t->e) &&
+             (!best || save_best(t, path, &b, note));
         if (ok) {
             t->saved = step;
             prune(t);
@@ -270,7 +283,8 @@ static int make_folder(const char *dir, mls_error *e)
     }
 }
 
-static int write_whole(const char *dir, const char *name, const char *text, mls_error *e)
+static int write_whole(const char *dir, const char *name, const char *text,
+                       mls_error *e)
 {
     char path[4200], fresh[4300];
     snprintf(path, sizeof path, "%s/%s", dir, name);
@@ -308,15 +322,18 @@ static int resume(trial *t, const mls_registry *r, const mls_value *config,
     for (int i = 0; i < n; i++) {
         mls_error why = { 0 };
         mls_value *note = NULL;
-        snprintf(path, sizeof path, "%s/checkpoint-%lld.h5", t->dir, (long long)step[i]);
+        snprintf(path, sizeof path, "%s/checkpoint-%lld.h5", t->dir,
+                 (long long)step[i]);
         if (!mls_model_read(&t->model, path, &note, &why)) {
             say(t, "%s; trying an older one", why.text);
             continue;
         }
         const char *identity = mls_value_get_string(note, "identity", "", &why);
         if (strcmp(identity, t->model.identity)) {
-            mls_error_set(t->e, "%s belongs to another configuration, or its components were "
-                          "built anew since; use another folder, or remove this one", path);
+            mls_error_set(t->e,
+                          "%s belongs to another configuration, or its components were "
+                          "built anew since; use another folder, or remove this one",
+                          path);
             return -1;
         }
         t->step = t->saved = mls_value_get_int(note, "step", step[i], &why);
@@ -345,7 +362,8 @@ static int open_recorder(trial *t)
     mls_request *requests = NULL;
     mls_channel *channels = NULL;
     int n = 0;
-    if (!mls_request_parse(mls_value_get(m->config, "record"), &requests, &n, a, t->e) &&
+    if (!mls_request_parse(mls_value_get(m->config, "record"), &requests, &n, a,
+                           t->e) &&
         t->e->set)
         return 0;
     mls_run *run = mls_loop_run_of(m->loop);
@@ -366,9 +384,11 @@ static int open_recorder(trial *t)
         .n_metrics = (int)(sizeof metric_names / sizeof *metric_names) };
     t->recorder = mls_recorder_open(&c, t->e);
     if (!t->recorder) return 0;
-    if (mls_recorder_warning(t->recorder)) say(t, "%s", mls_recorder_warning(t->recorder));
+    if (mls_recorder_warning(t->recorder))
+        say(t, "%s", mls_recorder_warning(t->recorder));
     mls_watch_attach(&t->training, run, n ? t->recorder : NULL, 0, a);
-    mls_watch_attach(&t->evaluating, mls_loop_evaluation_run(m->loop), n ? t->recorder : NULL, 1, a);
+    mls_watch_attach(&t->evaluating, mls_loop_evaluation_run(m->loop),
+                     n ? t->recorder : NULL, 1, a);
     t->training.step = t->step + 1;
     t->evaluating.step = t->step;
     return 1;
@@ -392,9 +412,11 @@ static int finish(trial *t, mls_outcome outcome)
     mls_value *r = mls_value_map(a);
     struct rusage use = { 0 };
     if (t->saved != t->step && !on_checkpoint(t, t->step, 0)) return 0;
-    mls_value_set(a, r, "outcome", mls_value_string(a, outcome == MLS_EARLY ? "early" : "done"));
+    mls_value_set(a, r, "outcome",
+                  mls_value_string(a, outcome == MLS_EARLY ? "early" : "done"));
     mls_value_set(a, r, "steps", mls_value_int(a, t->step));
-    mls_value_set(a, r, "parameters", mls_value_int(a, mls_net_parameters(t->model.net)));
+    mls_value_set(a, r, "parameters",
+                  mls_value_int(a, mls_net_parameters(t->model.net)));
     test(t, r);
     if (t->e->set) return 0;
     if (t->evaluation) mls_value_set(a, r, "validation", t->evaluation);
@@ -410,10 +432,12 @@ static int finish(trial *t, mls_outcome outcome)
     if (!closed || (recorder && !mls_recorder_close(recorder, t->e))) return 0;
     const double tokens = (double)t->tokens_per_step * (double)t->step;
     mls_value_set(a, r, "seconds", mls_value_real(a, t->seconds + now()));
-    mls_value_set(a, r, "tokens_per_second",
-                  mls_value_real(a, t->train_seconds > 0 ? tokens / t->train_seconds : 0));
+    mls_value_set(
+        a, r, "tokens_per_second",
+        mls_value_real(a, t->train_seconds > 0 ? tokens / t->train_seconds : 0));
     if (getrusage(RUSAGE_SELF, &use) == 0)
-        mls_value_set(a, r, "peak_memory", mls_value_int(a, (int64_t)use.ru_maxrss * 1024));
+        mls_value_set(a, r, "peak_memory",
+                      mls_value_int(a, (int64_t)use.ru_maxrss * 1024));
     mls_value_set(a, r, "identity", mls_value_string(a, t->model.identity));
     return write_whole(t->dir, "result.yaml", mls_value_to_yaml(a, r), t->e);
 }
@@ -427,8 +451,10 @@ static int complete(trial *t)
     const char *identity = mls_value_get_string(v, "identity", "", t->e);
     if (t->e->set) return -1;
     if (!strcmp(identity, t->model.identity)) return 1;
-    mls_error_set(t->e, "%s is the result of another configuration, or its components were "
-                  "built anew since; use another folder, or remove this one", path);
+    mls_error_set(t->e,
+                  "%s is the result of another configuration, or its components were "
+                  "built anew since; use another folder, or remove this one",
+                  path);
     return -1;
 }
 
@@ -436,17 +462,20 @@ static int complete(trial *t)
 static int run(trial *t, const mls_value *config, const mls_sink *sink)
 {
     mls_model *m = &t->model;
-    if (!make_folder(t->dir, t->e) || !mls_model_open(m, t->o->registry, config, sink, t->e))
+    if (!make_folder(t->dir, t->e) ||
+        !mls_model_open(m, t->o->registry, config, sink, t->e))
         return -1;
     const int has = complete(t);
     if (has) return has > 0 ? 0 : -1;
-    t->threads = t->o->threads > 0 ? t->o->threads
-                                   : (int)mls_value_get_int(m->config, "threads", 0, t->e);
+    t->threads = t->o->threads > 0
+                     ? t->o->threads
+                     : (int)mls_value_get_int(m->config, "threads", 0, t->e);
     if (t->threads < 1) t->threads = 1;
     mls_parfor_threads(t->threads);
     t->log = fopen(mls_arena_printf(&t->arena, "%s/log.txt", t->dir), "ae");
     if (resume(t, t->o->registry, config, sink) < 0 ||
-        !write_whole(t->dir, "config.yaml", mls_value_to_yaml(&t->arena, m->config), t->e) ||
+        !write_whole(t->dir, "config.yaml", mls_value_to_yaml(&t->arena, m->config),
+                     t->e) ||
         !mls_metrics_open(&t->metrics, t->dir, t->step, t->metric_bytes, t->e) ||
         !open_recorder(t))
         return -1;
@@ -482,7 +511,8 @@ int mls_trial_run(const mls_value *config, const char *dir, const mls_trial_opti
     mls_recorder_abandon(t.recorder);
     mls_metrics_close(&t.metrics);
     mls_model_close(&t.model);
-    if (t.log && fclose(t.log) != 0) mls_error_set(e, "%s/log.txt: %s", dir, strerror(errno));
+    if (t.log && fclose(t.log) != 0)
+        mls_error_set(e, "%s/log.txt: %s", dir, strerror(errno));
     mls_arena_free(&t.arena);
     return end;
 }

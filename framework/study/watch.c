@@ -40,8 +40,8 @@ static void value(void *arg, const mls_channel *ch, mls_t v, int64_t t0)
         w->inner.value(w->inner.arg, ch, v, t0);
 }
 
-void mls_watch_attach(mls_watch *w, mls_run *run, mls_recorder *recorder, int evaluating,
-                      mls_arena *a)
+void mls_watch_attach(mls_watch *w, mls_run *run, mls_recorder *recorder,
+                      int evaluating, mls_arena *a)
 {
     mls_channel *list = NULL;
     *w = (mls_watch){ .recorder = recorder, .evaluating = evaluating, .told = -1 };

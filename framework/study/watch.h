@@ -20,8 +20,8 @@ typedef struct mls_watch {
 } mls_watch;
 
 /* Attaches w to a run.  w must outlive the run's use. */
-void mls_watch_attach(mls_watch *w, mls_run *run, mls_recorder *recorder, int evaluating,
-                      mls_arena *a);
+void mls_watch_attach(mls_watch *w, mls_run *run, mls_recorder *recorder,
+                      int evaluating, mls_arena *a);
 void mls_watch_clear(mls_watch *w);
 /* Spikes per unit and step, mean over the channels; NaN when nothing spiked or could. */
 double mls_watch_rate(const mls_watch *w);
