@@ -32,19 +32,19 @@ typedef struct mamba {
 /* ---- The scan -------------------------------------------------------------------- */
 
 enum { CHUNK = 64, CHANNELS = 64, GROUP = 4, AHEAD = 6 };  /* steps, channels, states;
-                                                       rows to fetch before their use  */
+                                                       rows to fetch before their use */
 typedef float four __attribute__((vector_size(16)));
 typedef float four_at __attribute__((vector_size(16), aligned(4), may_alias));
 
 /* Everything that an item of the scan reads and writes; items overlap in nothing. */
 typedef struct scan_job {
     int64_t T, B, E, N;
-    int64_t chunks, segments, blocks, padded;       /* padded: N to a multiple of GROUP */
-    int64_t zs;                                     /* floats from a row of z to the next */
+    int64_t chunks, segments, blocks, padded;       /* padded: N to whole GROUPs */
+    int64_t zs;                                     /* floats from row to row of z    */
     int     zoh;
     const float *u, *raw, *z, *bm, *cm, *a_log, *skip, *mask, *h0, *gout, *gh1;
     float  *out, *h1, *border;                      /* border: h where chunks begin   */
-    float  *rate, *fastest;                         /* A log2(e), and its largest size */
+    float  *rate, *fastest;                         /* A log2(e), its largest size */
     float  *gu, *graw, *gz, *gh0, *carry;
     float  *ga_part, *gskip_part;                   /* by sample                      */
     float  *gb_part, *gc_part;                      /* by segment of channels         */
@@ -120,7 +120,7 @@ static scan_job job_of(const mls_call *k, scan_code code)
 }
 
 /* Waking threads costs more than a short sequence does; which of the two runs the items
- * does not change a bit.                                                               */
+ * does not change a bit. */
 static void each_item(const scan_job *j, void (*body)(int64_t, void *))
 {
     scan_job own = *j;
@@ -252,7 +252,7 @@ static void setup(mls_ctx *c, void *self)
     p->ssm = mls->state(c, "ssm", E * N, 0.0, NULL, "state h, [channel][n]");
 }
 
-/* ---- Forward ----------------------------------------------------------------------- */
+/* ---- Forward --------------------------------------------------------------------- */
 
 static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 {
@@ -288,7 +288,7 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     out[0] = mask ? mls->binary(c, MLS_MUL, o, mask) : o;
 }
 
-/* ---- Descriptor ----------------------------------------------------------------------- */
+/* ---- Descriptor ------------------------------------------------------------------ */
 
 static const mls_port ports[] = {
     { "in",    MLS_IN,             "T B in", "sequence" },

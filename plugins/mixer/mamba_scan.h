@@ -126,7 +126,7 @@ FUN VF FN(phi_slope)(VF x, VF a, VF phi)
     return FN(pick)(big, (a - phi) / FN(pick)(big, x, (VF){ 0 } - 1.0f), p);
 }
 
-/* ---- Tables in the scan's own layout: [block][n][lane] ---------------------------- */
+/* ---- Tables in the scan's own layout: [block][n][lane] --------------------------- */
 
 /* Rows lie whole pages apart, where no hardware looks ahead. */
 FUN void FN(ahead)(const float *row, int64_t stride, int64_t width, int write)
@@ -177,7 +177,7 @@ FUN float *FN(edge)(const scan_job *j, float *base, int64_t chunk, int64_t b, in
 }
 
 /* Steps [t0, t0 + len) of GROUP columns of B and C of sample b, closed up: their rows
- * lie B * N apart, which would keep landing in the same few lines of the cache.       */
+ * lie B * N apart, which would keep landing in the same few lines of the cache. */
 FUN void FN(columns)(const scan_job *j, const float *from, int64_t t0, int64_t len,
                      int64_t b, int64_t n0, float (*to)[GROUP])
 {
@@ -191,10 +191,10 @@ FUN int FN(masked)(const scan_job *j, int64_t t, int64_t b)
     return j->mask && j->mask[t * j->B + b] == 0.0f;
 }
 
-/* ---- Forward ------------------------------------------------------------------------ */
+/* ---- Forward --------------------------------------------------------------------- */
 
 /* h and y over one chunk for GROUP states of LANES channels.  `safe`: dt A may be below
- * -126.  keep_h [len + 1][GROUP], keep_a [len][GROUP]: NULL, or filled for backward.   */
+ * -126.  keep_h [len + 1][GROUP], keep_a [len][GROUP]: NULL, or filled for backward. */
 FUN void FN(advance)(int zoh, int safe, int64_t len, const VF *dt, const VF *du,
                      const float (*B)[GROUP], const float (*C)[GROUP], const float *rate,
                      VF *h, VF *y, VF (*keep_h)[GROUP], VF (*keep_a)[GROUP])
@@ -229,7 +229,7 @@ FUN void FN(advance_any)(int zoh, int safe, int64_t len, const VF *dt, const VF 
 }
 
 /* dt = softplus(raw), dt u and D u of one chunk, 0 where masked; returns 1 when dt A
- * may leave the range in which exp2 needs no checks.                                   */
+ * may leave the range in which exp2 needs no checks. */
 FUN int FN(prepare)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64_t e0,
                     int64_t width, VF (*dt)[CHUNK], VF (*du)[CHUNK], VF (*y)[CHUNK])
 {
@@ -304,7 +304,7 @@ TARGET static void FN(forward_item)(int64_t item, void *arg)
     }
 }
 
-/* ---- Backward ----------------------------------------------------------------------- */
+/* ---- Backward -------------------------------------------------------------------- */
 
 /* What one chunk's walk in reverse reads and adds to, for LANES channels. */
 typedef struct FN(reverse) {

@@ -1,149 +1,10 @@
-/* mixer.mamba between an input projection and a head that copies: public figures,
- * a reference in double, differences at both ends, cuts in time, masks, threads.         */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
+/* mixer.mamba: public figures, a reference in double, differences at both ends, cuts in
+ * time, masks, threads. */
 #include "base/parfor.h"
-#include "net/net.h"
 #include "mamba-golden.h"
+#include "mamba-rig.h"
 
-static void copy_setup(mls_ctx *c, void *self) { (void)c, (void)self; }
-static void copy_run(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
-{
-    (void)c, (void)self;
-    out[0] = in[0];
-}
-static const mls_port copy_ports[] = { { "in", MLS_IN, "T B in", "" },
-                                       { "out", MLS_OUT, "T B in", "" }, MLS_PORT_END };
-static const mls_component copy = { sizeof copy, "head", "linear", MLS_CAUSAL, "Test.",
-                                    copy_ports, NULL, 1, copy_setup, copy_run, NULL };
-
-static const mls_component *list[2] = { &copy, NULL };
-static mls_registry registry = { .component = list, .n_components = 2, .warnings = "" };
-
-/* ---- A network of one block ----------------------------------------------------------- */
-
-typedef struct rig {
-    mls_arena arena;
-    mls_error error;
-    mls_task_shape shape;
-    mls_net *net;
-    mls_run *run;
-    mls_batch batch;
-    float *x, *coef, *mask;
-    int64_t T, B, D, in;
-} rig;
-
-typedef struct setting { const char *name; int64_t value; } setting;
-
-static float noise(uint64_t i)
-{
-    i = (i + 1) * 0x9e3779b97f4a7c15u;
-    i = (i ^ (i >> 31)) * 0xbf58476d1ce4e5b9u;
-    i ^= i >> 29;
-    return (float)((double)(i >> 11) / 4503599627370496.0 - 1.0);
-}
-
-static float *made(rig *r, int64_t n)
-{
-    float *x = mls_arena_zalloc(&r->arena, (size_t)n * sizeof *x);
-    assert_non_null(x);
-    return x;
-}
-
-static float *weight(const rig *r, const char *name, float **grad)
-{
-    char full[64];
-    snprintf(full, sizeof full, "layer0.m.%s", name);
-    for (int i = 0; i < mls_net_weights(r->net); i++) {
-        const mls_weight *w = mls_net_weight(r->net, i);
-        if (strcmp(w->name, full) && strcmp(w->name, name)) continue;
-        if (grad) *grad = w->grad;
-        return w->data;
-    }
-    fail_msg("no weight %s", name);
-    return NULL;
-}
-
-/* in == D: the block's input is the batch's (the projection is the identity). */
-static void start(rig *r, int64_t T, int64_t B, int64_t D, int64_t in, const char *wire,
-                  const char *rule, const setting *s, unsigned flags, uint64_t seed)
-{
-    *r = (rig){ .T = T, .B = B, .D = D, .in = in };
-    mls_arena *a = &r->arena;
-    mls_value *spec = mls_value_map(a), *nodes = mls_value_map(a), *m = mls_value_map(a);
-    mls_value_set(a, m, "component", mls_value_string(a, "mixer.mamba"));
-    if (rule) mls_value_set(a, m, "discretization", mls_value_string(a, rule));
-    for (; s && s->name; s++) mls_value_set(a, m, s->name, mls_value_int(a, s->value));
-    mls_value_set(a, nodes, "m", m);
-    mls_value_set(a, spec, "nodes", nodes);
-    mls_value_set(a, spec, "wire", mls_value_string(a, wire ? wire : "input -> m -> output"));
-    mls_value_set(a, spec, "width", mls_value_int(a, D));
-    mls_value_set(a, spec, "layers", mls_value_int(a, 1));
-    mls_value_set(a, spec, "norm", mls_value_string(a, "none"));
-    mls_value_set(a, spec, "residual", mls_value_bool(a, 0));
-    r->shape = (mls_task_shape){ .steps = T, .input = in, .output = D, .loss = MLS_MSE,
-                                 .per_step = 1, .has_mask = 1 };
-    r->net = mls_net_build(&(mls_net_config){ &registry, spec, &r->shape, seed, 0 }, &r->error);
-    if (!r->net) fail_msg("%s", r->error.text);
-    r->run = mls_run_new(r->net, B, flags, &r->error);
-    if (!r->run) fail_msg("%s", r->error.text);
-    mls_run_track(r->run, 1);
-    r->x = made(r, T * B * in);
-    r->coef = made(r, T * B * D);
-    for (int64_t i = 0; i < T * B * in; i++) r->x[i] = noise((uint64_t)i);
-    for (int64_t i = 0; i < T * B * D; i++) r->coef[i] = noise((uint64_t)(i + 1000003));
-    for (int64_t i = 0; i < D * in && in == D; i++)
-        weight(r, "input.weight", NULL)[i] = i / in == i % in ? 1.0f : 0.0f;
-    r->batch = (mls_batch){ T, B, NULL, r->x, NULL, NULL, NULL, NULL };
-}
-
-static void stop(rig *r)
-{
-    mls_run_free(r->run);
-    mls_net_free(r->net);
-    mls_arena_free(&r->arena);
-}
-
-static const float *ahead(rig *r, const mls_batch *b)
-{
-    mls_t y = mls_run_forward(r->run, b, 0);
-    if (!y) fail_msg("%s", mls_run_error(r->run)->text);
-    return y->data;
-}
-
-static float *state_of(rig *r, const char *name, int *index, int64_t *width)
-{
-    float *value;
-    for (int i = 0; i < mls_run_states(r->run); i++)
-        if (strstr(mls_run_state(r->run, i, &value, width, NULL), name)) {
-            if (index) *index = i;
-            return value;
-        }
-    fail_msg("no state %s", name);
-    return NULL;
-}
-
-static void near_all(const char *what, const float *got, const float *want, int64_t n, double tol)
-{
-    double top = 1.0, worst = 0.0;
-    for (int64_t i = 0; i < n; i++) top = fmax(top, fabs((double)want[i]));
-    for (int64_t i = 0; i < n; i++) {
-        const double off = fabs((double)got[i] - (double)want[i]) / top;
-        if (!(off <= worst)) worst = off;
-    }
-    if (!(worst <= tol)) fail_msg("%s: off by %g of the largest value, %g", what, worst, top);
-}
-
-/* ---- Public figures -------------------------------------------------------------------- */
+/* ---- Public figures -------------------------------------------------------------- */
 
 static void matches_the_public_block(void **state)
 {
@@ -163,7 +24,7 @@ static void matches_the_public_block(void **state)
         for (int k = 0; k < w[j].n; k++)
             weight(&r, w[j].name, NULL)[k] = (float)(0.4 * sin(0.7 * k + 0.3 * j));
     /* A_log and D are as they start.  Row (t, b) of the input is one hot, so that the
-     * projection holds the block's input and its gradient is the input's.              */
+     * projection holds the block's input and its gradient is the input's. */
     float *p = weight(&r, "input.weight", NULL), *gp, y[ROWS * D], gx[ROWS * D], *g;
     memset(r.x, 0, ROWS * ROWS * sizeof(float));
     for (int t = 0; t < T; t++)
@@ -190,7 +51,7 @@ static void matches_the_public_block(void **state)
     stop(&r);
 }
 
-/* ---- A reference in double --------------------------------------------------------------- */
+/* ---- A reference in double ------------------------------------------------------- */
 
 static double plus(double x) { return x > 30 ? x : log1p(exp(x)); }
 static double silu(double x) { return x / (1.0 + exp(-x)); }
@@ -254,7 +115,7 @@ static void reference(const rig *r, int64_t N, int64_t R, int zoh, float *y)
 static const char *const rules[] = { "zoh_a_euler_b", "zoh" };
 
 /* Widths that fill no vector, more steps than a chunk, and dt A from 1e-3 to 900, where
- * exp2 leaves its unchecked range.                                                        */
+ * exp2 leaves its unchecked range. */
 static void matches_double(void **state)
 {
     (void)state;
@@ -287,7 +148,7 @@ static void rules_differ(void **state)
     }
 }
 
-/* ---- Gradients ------------------------------------------------------------------------- */
+/* ---- Gradients ------------------------------------------------------------------- */
 
 static const float *ahead_from(rig *r, const float *h0)
 {
@@ -375,7 +236,7 @@ static void gradients(void **state)
     }
 }
 
-/* ---- Time -------------------------------------------------------------------------------- */
+/* ---- Time ------------------------------------------------------------------------ */
 
 static void cuts(unsigned flags)
 {
@@ -489,7 +350,7 @@ static void padding_keeps_states(void **state)
     stop(&r);
 }
 
-/* ---- Ports, start, threads, taps ------------------------------------------------------------ */
+/* ---- Ports, start, threads, taps ------------------------------------------------- */
 
 static void modulation_at_zero_changes_nothing(void **state)
 {
