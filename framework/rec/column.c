@@ -58,7 +58,7 @@ int mls_column_create(mls_column *c, hid_t file, mls_error *e)
     if (c->flags & MLS_REC_NAN)
         ok = ok && H5Pset_fill_value(p, H5T_NATIVE_FLOAT, &nan_value) >= 0;
     if (c->flags & MLS_REC_GZIP)
-        ok = ok && H5Pset_shuffle(p) >= 0 && H5Pset_deflate(p, 4) >= 0;
+        ok = ok && H5Pset_shuffle(p) >= 0 && H5Pset_deflate(p, 2) >= 0;
     ok = ok && H5Pset_fletcher32(p) >= 0;
     if (ok) c->set = H5Dcreate2(file, c->path, c->type, space, links, p, H5P_DEFAULT);
     if (links >= 0) H5Pclose(links);

@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { STEPS = 150 };
+enum { STEPS = 110 };
 
 /* The acknowledged step, as a checkpoint would keep it. */
 static void acknowledge(void *arg, int64_t step)
@@ -75,7 +75,7 @@ static void test_kill(void **state)
 {
     (void)state;
     const char *env = getenv("MLS_KILLS");
-    const int rounds = env ? atoi(env) : 12;
+    const int rounds = env ? atoi(env) : 5;
     char *whole = scene_dir(), what[256];
     plain(whole);
     int kills = 0;
@@ -163,7 +163,7 @@ static void spoil(const char *path, int how)
 static void test_damaged(void **state)
 {
     (void)state;
-    for (int how = 0; how < 12; how++) {
+    for (int how = 0; how < 9; how++) {
         char *dir = scene_dir();
         mls_recorder_config c;
         mls_error e = { 0 };
@@ -200,11 +200,11 @@ static void test_full(void **state)
     struct stat st;
     assert_int_equal(stat(scene_path(whole, "record.h5"), &st), 0);
     int failed = 0, later = 0;
-    for (int k = 1; k <= 16; k++) {
+    for (int k = 1; k <= 8; k++) {
         char *dir = scene_dir();
         const pid_t p = fork();
         if (p == 0) {
-            const rlim_t limit = (rlim_t)(st.st_size * k / 16);
+            const rlim_t limit = (rlim_t)(st.st_size * k / 8);
             const struct rlimit rl = { limit, limit };
             mls_recorder_config c;
             mls_error e = { 0 };
@@ -227,20 +227,20 @@ static void test_full(void **state)
         int status;
         assert_int_equal(waitpid(p, &status, 0), p);
         if (!WIFEXITED(status) || WEXITSTATUS(status) == 2)
-            fail_msg("limit %d/16: status %x", k, (unsigned)status);
+            fail_msg("limit %d/8: status %x", k, (unsigned)status);
         failed += WEXITSTATUS(status) != 0;
         if (WEXITSTATUS(status) == 4) {
             mls_error e = { 0 };
             if (!mls_record_recover(scene_path(dir, "record.h5.part"),
                                     scene_path(dir, "r.h5"), &e))
-                fail_msg("limit %d/16: %s", k, e.text);
+                fail_msg("limit %d/8: %s", k, e.text);
             later++;
         }
         assert_int_equal(access(scene_path(dir, "record.h5"), F_OK) == 0,
                          WEXITSTATUS(status) == 0);
         scene_remove(dir);
     }
-    print_message("# %d of 16 failed, %d of them while growing\n", failed, later);
+    print_message("# %d of 8 failed, %d of them while growing\n", failed, later);
     assert_true(failed > 4 && later > 2);
     scene_remove(whole);
 }
