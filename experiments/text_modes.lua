@@ -9,7 +9,7 @@ local mls = require "mls"
 
 -- 235,000 is what a transformer of width 96 has, the one that no small knob can tune.
 -- Each trial sees 5.1 million characters, five times the training text.
-local PARAMETERS, STEPS, LENGTH, BATCH = 235000, 2500, 256, 8
+local PARAMETERS, STEPS, LENGTH, BATCH, RECORD = 235000, 2500, 256, 8, 500
 
 -- `width` is a multiple of 8, so that heads divide it; `extra` closes what that leaves
 -- open in the one place of each wiring that takes any size.
@@ -21,7 +21,7 @@ local function network (p)
     adapter   = mls.adapter.temporal { tau = 20 },
     liquid    = mls.liquid.cfc { backbone_units = 64 + extra },
     mixer     = mls.mixer.mamba { state = 16 + (p.mode == "mamba" and extra or 0) },
-    fusion    = p.mode == "bidirectional" and mls.fusion.cross_attention { heads = 4 }
+    fusion    = p.mode == "bidirectional" and mls.fusion.cross_attention { heads = 4, weight = "gate" }
                 or mls.fusion.gate { heads = 4 },
     attention = mls.mixer.attention { heads = 4 },
   }
@@ -40,14 +40,13 @@ return mls.study {
   train   = { optimiser = mls.optimiser.adamw { lr = 3e-3, weight_decay = 0.1, clip = 1 },
               steps = STEPS, batch = BATCH, evaluate_every = STEPS // 10,
               checkpoint_every = STEPS // 10 },
-  record  = { { "enc.spikes", every = STEPS // 5, samples = 1 },
-              { "liq.out", every = STEPS // 5, samples = 1 },
-              { "liq.tau", every = STEPS // 5, samples = 1 },
-              { "fuse.gate", every = STEPS // 5, samples = 1 } },
+  record  = { { "enc.spikes", every = RECORD, samples = 1 },
+              { "liq.out", every = RECORD, samples = 1 },
+              { "liq.tau", every = RECORD, samples = 1 },
+              { "fuse.gate", every = RECORD, samples = 1 } },
   measure = { "nats", "bits", "accuracy", "spike_rate" },
   compare = { by = "nats", against = { mode = "mamba" } },
   floors  = { { name = "4-gram Witten-Bell", value = 1.669 } },
   smoke   = { train = { steps = 2, batch = 2, evaluate_every = 0, evaluate_batches = 1 },
-              task = { length = 32 }, budget = { parameters = 60000, tolerance = 0.2 },
-              record = { { "enc.spikes", samples = 1 } } },
+              task = { length = 32 }, budget = { parameters = 60000, tolerance = 0.2 } },
 }
