@@ -4,19 +4,18 @@
 #include "base/parfor.h"
 #include "conf/conf.h"
 #include "rec/record.h"
+#include "study/files.h"
 #include "study/metrics.h"
 #include "study/model.h"
 #include "study/provenance.h"
 #include "study/watch.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -261,50 +260,6 @@ static int on_stop(void *arg)
            (t->recorder && mls_recorder_error(t->recorder)->set);
 }
 
-/* ---- Files ------------------------------------------------------------------------------ */
-
-static int make_folder(const char *dir, mls_error *e)
-{
-    char path[4096];
-    if (snprintf(path, sizeof path, "%s", dir) >= (int)sizeof path) {
-        mls_error_set(e, "%.100s...: the path is too long", dir);
-        return 0;
-    }
-    for (char *p = path + 1;; p++) {
-        if (*p && *p != '/') continue;
-        const char was = *p;
-        *p = '\0';
-        if (mkdir(path, 0777) != 0 && errno != EEXIST) {
-            mls_error_set(e, "%s: cannot be made: %s", path, strerror(errno));
-            return 0;
-        }
-        if (!was) return 1;
-        *p = was;
-    }
-}
-
-static int write_whole(const char *dir, const char *name, const char *text,
-                       mls_error *e)
-{
-    char path[4200], fresh[4300];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    snprintf(fresh, sizeof fresh, "%s.new", path);
-    FILE *f = text ? fopen(fresh, "we") : NULL;
-    int ok = f && fputs(text, f) >= 0 && fflush(f) == 0 && fsync(fileno(f)) == 0;
-    if (f && fclose(f) != 0) ok = 0;
-    ok = ok && rename(fresh, path) == 0;
-    const int folder = ok ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (folder >= 0) {
-        fsync(folder);                   /* the name too; not every file system can */
-        close(folder);
-    }
-    if (!ok) {
-        mls_error_set(e, "%s: cannot be written: %s", path, strerror(errno));
-        unlink(fresh);
-    }
-    return ok;
-}
-
 /* ---- Resuming --------------------------------------------------------------------------- */
 
 static mls_value *kept(trial *t, const mls_value *note, const char *key)
@@ -353,7 +308,7 @@ static int resume(trial *t, const mls_registry *r, const mls_value *config,
     return mls_model_open(&t->model, r, config, sink, t->e) ? 0 : -1;
 }
 
-/* ---- The whole -------------------------------------------------------------------------- */
+/* ---- The whole ------------------------------------------------------------------- */
 
 static int open_recorder(trial *t)
 {
@@ -373,15 +328,23 @@ static int open_recorder(trial *t)
         mls_request_bytes(requests, n, channels, n_channels, T, m->batch,
                           planned(t) ? planned(t) : UNKNOWN_STEPS, record_limit, t->e);
     if (t->e->set) return 0;
-    const mls_provenance p = mls_provenance_make(a, t->o->registry, t->o->command_line,
-                                                 t->threads, m->seed);
+    const mls_provenance p =
+        mls_provenance_make(a, t->o->registry, t->o->command_line, t->threads, m->seed);
     const mls_recorder_config c = {
-        .dir = t->dir, .request = requests, .n_requests = n, .channel = channels,
-        .n_channels = n_channels, .T = T, .B = m->batch, .step_ms = 1.0,
+        .dir = t->dir,
+        .request = requests,
+        .n_requests = n,
+        .channel = channels,
+        .n_channels = n_channels,
+        .T = T,
+        .B = m->batch,
+        .step_ms = 1.0,
         .config_yaml = mls_value_to_yaml(a, m->config),
-        .provenance = (const char *const (*)[2])p.fact, .n_provenance = p.n,
-        .resume_step = t->step, .metric = metric_names,
-        .n_metrics = (int)(sizeof metric_names / sizeof *metric_names) };
+        .provenance = (const char *const(*)[2])p.fact,
+        .n_provenance = p.n,
+        .resume_step = t->step,
+        .metric = metric_names,
+        .n_metrics = (int)(sizeof metric_names / sizeof *metric_names)};
     t->recorder = mls_recorder_open(&c, t->e);
     if (!t->recorder) return 0;
     if (mls_recorder_warning(t->recorder))
@@ -410,7 +373,7 @@ static int finish(trial *t, mls_outcome outcome)
 {
     mls_arena *a = &t->arena;
     mls_value *r = mls_value_map(a);
-    struct rusage use = { 0 };
+    struct rusage use = {0};
     if (t->saved != t->step && !on_checkpoint(t, t->step, 0)) return 0;
     mls_value_set(a, r, "outcome",
                   mls_value_string(a, outcome == MLS_EARLY ? "early" : "done"));
@@ -439,7 +402,7 @@ static int finish(trial *t, mls_outcome outcome)
         mls_value_set(a, r, "peak_memory",
                       mls_value_int(a, (int64_t)use.ru_maxrss * 1024));
     mls_value_set(a, r, "identity", mls_value_string(a, t->model.identity));
-    return write_whole(t->dir, "result.yaml", mls_value_to_yaml(a, r), t->e);
+    return mls_files_write(t->dir, "result.yaml", mls_value_to_yaml(a, r), t->e);
 }
 
 /* 1 when dir already holds the result of this configuration; -1 and e for another's. */
@@ -462,7 +425,7 @@ static int complete(trial *t)
 static int run(trial *t, const mls_value *config, const mls_sink *sink)
 {
     mls_model *m = &t->model;
-    if (!make_folder(t->dir, t->e) ||
+    if (!mls_files_folder(t->dir, t->e) ||
         !mls_model_open(m, t->o->registry, config, sink, t->e))
         return -1;
     const int has = complete(t);
@@ -474,8 +437,8 @@ static int run(trial *t, const mls_value *config, const mls_sink *sink)
     mls_parfor_threads(t->threads);
     t->log = fopen(mls_arena_printf(&t->arena, "%s/log.txt", t->dir), "ae");
     if (resume(t, t->o->registry, config, sink) < 0 ||
-        !write_whole(t->dir, "config.yaml", mls_value_to_yaml(&t->arena, m->config),
-                     t->e) ||
+        !mls_files_write(t->dir, "config.yaml", mls_value_to_yaml(&t->arena, m->config),
+                         t->e) ||
         !mls_metrics_open(&t->metrics, t->dir, t->step, t->metric_bytes, t->e) ||
         !open_recorder(t))
         return -1;
