@@ -43,7 +43,7 @@ return mls.study {
   record  = { { "enc.spikes", every = RECORD, samples = 1 },
               { "liq.out", every = RECORD, samples = 1 },
               { "liq.tau", every = RECORD, samples = 1 },
-              { "fuse.gate", every = RECORD, samples = 1 } },
+              { "fuse.[ag]*", every = RECORD, samples = 1 } },
   measure = { "nats", "bits", "accuracy", "spike_rate" },
   compare = { by = "nats", against = { mode = "mamba" } },
   floors  = { { name = "4-gram Witten-Bell", value = 1.669 } },

@@ -76,13 +76,17 @@ static int64_t ask(search *s, int64_t width, int64_t fine)
  * the width at which the fine name is searched, or 0 to search the width itself. */
 static int64_t largest(search *s, int64_t fixed, int64_t step)
 {
-    int64_t low = 0, high = 1;
+    int64_t low = 0, high = 1, before = -1;
     for (;; high *= 2) {
         const int64_t n = fixed ? ask(s, fixed, high * step) : ask(s, high * step, 0);
         if (n < 0)
             return -1;
         if (n > s->b->parameters)
             break;
+        /* a fine name that this variant does not use */
+        if (fixed && high > 1 && n == before)
+            return 0;
+        before = n;
         low = high;
         if (high * step > 1 << 20)
             return low * step;

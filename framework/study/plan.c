@@ -49,6 +49,33 @@ static void paths(mls_arena *a, mls_value *config, const mls_value *point, mls_e
                                mls_value_copy(a, point->item[i]), e);
 }
 
+/* What a request of `record` names before the first dot, when it is a node. */
+static const char *node_of(mls_arena *a, const mls_value *request)
+{
+    const mls_value *v = request->kind == MLS_V_MAP ? mls_value_get(request, "selector")
+        : request;
+    if (!v || v->kind != MLS_V_STRING)
+        return NULL;
+    const char *dot = strchr(v->string, '.');
+    if (!dot || strcspn(v->string, "*?[") < (size_t)(dot - v->string)
+        || strncmp(v->string, "layer", 5) == 0 || strncmp(v->string, "head.", 5) == 0)
+        return NULL;
+    return mls_arena_printf(a, "%.*s", (int)(dot - v->string), v->string);
+}
+
+/* Variants differ in their nodes: a request for one that this variant has not is left
+ * out; recorded() sees to it that some variant has it. */
+static mls_value *requests(mls_arena *a, const mls_value *record, const mls_value *nodes)
+{
+    mls_value *out = mls_value_list(a);
+    for (int i = 0; i < record->n; i++) {
+        const char *node = node_of(a, record->item[i]);
+        if (!node || mls_value_get(nodes, node))
+            mls_value_push(a, out, mls_value_copy(a, record->item[i]));
+    }
+    return out;
+}
+
 static resolved resolve(const maker *m, mls_arena *a, const mls_value *point, mls_error *e)
 {
     static const char *const parts[] = { "network", "task", "train" };
@@ -65,7 +92,10 @@ static resolved resolve(const maker *m, mls_arena *a, const mls_value *point, ml
             mls_value_set(a, config, parts[i], part);
     }
     const mls_value *record = mls_value_get(m->settings, "record");
-    if (record)
+    if (record && record->kind == MLS_V_LIST)
+        mls_value_set(a, config, "record",
+                      requests(a, record, mls_value_get_path(config, "network.nodes")));
+    else if (record && record->n)
         mls_value_set(a, config, "record", mls_value_copy(a, record));
     mls_value_set(a, config, "seed", mls_value_int(a, m->seed));
     mls_value_set(a, config, "threads", mls_value_int(a, 1));
@@ -228,6 +258,26 @@ static void twins(const mls_plan *p, mls_error *e)
             }
 }
 
+/* A request that no variant can grant is a misspelt one. */
+static void recorded(mls_arena *a, const mls_value *record, const mls_plan *p, mls_error *e)
+{
+    for (int i = 0; record && record->kind == MLS_V_LIST && i < record->n; i++) {
+        const char *node = node_of(a, record->item[i]), *near = NULL;
+        int found = !node;
+        for (int k = 0; k < p->n && !found; k++) {
+            const mls_value *nodes = mls_value_get_path(p->trial[k].config, "network.nodes");
+            found = mls_value_get(nodes, node) != NULL;
+            if (!near && nodes)
+                near = mls_error_nearest(node, nodes->key, nodes->n);
+        }
+        if (!found)
+            mls_error_set(e, "%s`record`: no variant has a node \"%s\"%s%s%s",
+                          mls_value_where(a, record->item[i]), node,
+                          near ? "; did you mean \"" : "", near ? near : "",
+                          near ? "\"?" : "");
+    }
+}
+
 void mls_plan_make(mls_arena *a, const mls_plan_source *s, const char *const *filter,
                    int n_filters, int smoke, mls_plan *out, mls_error *e)
 {
@@ -257,6 +307,8 @@ void mls_plan_make(mls_arena *a, const mls_plan_source *s, const char *const *fi
     for (int i = 0; i < grid.n && !e->set; i++)
         plan_variant(&m, grid.point[i], i, seed, n_seeds, out, e);
     out->n_variants = grid.n;
+    if (!e->set && n_filters == 0)
+        recorded(a, mls_value_get(m.settings, "record"), out, e);
     if (!e->set)
         twins(out, e);
 }

@@ -168,7 +168,7 @@ int mls_plot_curves(const char *dir, const char *study, const mls_plot_trial *tr
                 "set key outside right noenhanced\n");
         for (int i = 0; i < n_curves; i++) {
             /* training thin and pale, validation thick, in one colour a variant */
-            fprintf(p, "%s 'curves.dat' index %d using 1:2 with lines lc %d lw 0.7 dt 3 "
+            fprintf(p, "%s 'curves.dat' index %d using 1:2 with lines lc %d lw 1 dt 3 "
                     "notitle, '' index %d using 1:2 with linespoints lc %d lw 2 pt 7 ps 0.4 "
                     "title '", drawn++ ? "," : "plot", 2 * i, i + 1, 2 * i + 1, i + 1);
             title(p, of[i].variant);
@@ -204,7 +204,7 @@ int mls_plot_raster(const char *dir, const char *record, const char *name, mls_e
         title(f, name);
         fprintf(f, ", %s, training step %lld' noenhanced\nset xlabel 'time (ms)'\n"
                 "set ylabel 'unit'\nunset key\n", s.population, (long long)s.record_step);
-        outputs(f, "raster", "plot 'raster.dat' using 1:2 with dots lc 'black'\n");
+        outputs(f, "raster", "plot 'raster.dat' using 1:2 with points pt 7 ps 0.35 lc 'black'\n");
         ok = close_file(f, path, e);
     }
     mls_arena_free(&a);

@@ -64,7 +64,7 @@ static int hear(mls_job *job)
 /* The last line of log.txt that is not empty, after "crashed: " if asked for. */
 static void last_line(const mls_job *job, int crash, char *out, size_t room)
 {
-    char path[4200], line[1024];
+    char path[4200], line[5000];                 /* an error has at most 4000 */
     *out = 0;
     snprintf(path, sizeof path, "%s/log.txt", job->dir);
     FILE *f = fopen(path, "r");
@@ -72,7 +72,8 @@ static void last_line(const mls_job *job, int crash, char *out, size_t room)
         line[strcspn(line, "\n")] = 0;
         const int is = strncmp(line, "crashed: ", 9) == 0;
         if (*line && (!crash || is))
-            snprintf(out, room, "%s", line);
+            snprintf(out, room, "%.*s", (int)room - 1,
+                     strncmp(line, "mls: ", 5) == 0 ? line + 5 : line);
     }
     if (f)
         fclose(f);

@@ -130,7 +130,7 @@ static void add_variant(mls_arena *a, mls_table *out, const mls_table_trial *t, 
         const char *names[] = { out->measure[i], NULL };
         l->measure[i] = mean_of(t, n, v, names);
     }
-    l->to.value = NAN;
+    l->to = (mls_difference){ NAN, NAN, NAN, 0.0, 0 };
     const int base = against ? baseline_of(t, n, t[first].point, against) : -1;
     l->baseline = base == v;
     if (base >= 0 && base != v)
