@@ -109,8 +109,41 @@ static const struct verb *find_verb(const char *name, mls_error *e)
     return NULL;
 }
 
+/* Takes "--plugin-path DIRS" out of argv, wherever it stands.  Trials are processes of
+ * their own and learn of it through the environment.                                     */
+static const char *plugin_path(int *argc, char **argv, mls_error *e)
+{
+    static const char flag[] = "--plugin-path";
+    const char *path = NULL;
+    int n = 0;
+    for (int i = 0; i < *argc; i++) {
+        if (strncmp(argv[i], flag, sizeof flag - 1)) {
+            argv[n++] = argv[i];
+        } else if (argv[i][sizeof flag - 1] == '=') {
+            path = argv[i] + sizeof flag;
+        } else if (!argv[i][sizeof flag - 1] && i + 1 < *argc) {
+            path = argv[++i];
+        } else if (!argv[i][sizeof flag - 1]) {
+            mls_error_set(e, "--plugin-path needs a folder or a plugin file");
+        } else {
+            argv[n++] = argv[i];
+        }
+    }
+    argv[*argc = n] = NULL;
+    if (!path) return NULL;
+    mls_arena a = { 0 };
+    const char *old = getenv("MLS_PLUGIN_PATH");
+    const char *all = old && *old ? mls_arena_printf(&a, "%s:%s", path, old) : path;
+    if (setenv("MLS_PLUGIN_PATH", all, 1))
+        mls_error_set(e, "--plugin-path: out of memory");
+    mls_arena_free(&a);
+    return path;
+}
+
 static int run(int argc, char **argv, mls_error *e)
 {
+    const char *extra = plugin_path(&argc, argv, e);
+    if (e->set) return MLS_EXIT_USAGE;
     const char *name = argc > 1 ? argv[1] : "help";
     if (!strcmp(name, "--help") || !strcmp(name, "-h")) name = "help";
     if (!strcmp(name, "version") || !strcmp(name, "--version")) {
@@ -126,7 +159,7 @@ static int run(int argc, char **argv, mls_error *e)
     mls_plug_extend("mls.array-file/1", &mls_rec_array_file);
     mls_plug_init();
     int status = MLS_EXIT_FAILED;
-    if (mls_registry_load(&r, NULL, e))
+    if (mls_registry_load(&r, extra, e))
         status = asks       ? mls_verb_help(!strcmp(name, "train") ? 2 : 1, help, &r, e)
                  : argc > 1 ? v->run(argc - 1, argv + 1, &r, e)
                             : v->run(1, help, &r, e);

@@ -105,7 +105,8 @@ double   mls_run_loss(mls_run *run, const mls_batch *b, uint64_t step, mls_loss_
 void     mls_run_backward(mls_run *run, double scale);
 mls_error *mls_run_error(mls_run *run);
 mls_tape  *mls_run_tape(mls_run *run);
-/* States, for checkpoints: "state/layer0.liq.h" [B][width]. */
+/* States, for checkpoints: "state/layer0.liq.h" [B][width].  Not between a training
+ * forward and its backward.                                                              */
 void     mls_run_bundle(mls_run *run, mls_bundle *b);
 int      mls_run_states(const mls_run *run);
 /* State i: full name "layer0.liq.h" and value [B][width]. */

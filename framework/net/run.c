@@ -71,11 +71,12 @@ void mls_run_reset(mls_run *r)
 
 int mls_run_states(const mls_run *run) { return run->net->n_states; }
 
+/* Between a training forward and its backward the new value is still the tape's. */
 const char *mls_run_state(mls_run *r, int i, float **value, int64_t *width, double *reset)
 {
-    commit(r);
     const mls_state *s = r->net->state[i];
-    if (value) *value = r->value[i];
+    const int open = r->pending && r->now[i] && r->now[i]->data;
+    if (value) *value = open ? r->now[i]->data : r->value[i];
     if (width) *width = s->width;
     if (reset) *reset = s->reset;
     return s->name;
