@@ -120,7 +120,8 @@ static void add_variant(mls_arena *a, mls_table *out, const mls_table_trial *t, 
     int64_t *seed;
     mls_table_line *l = &out->line[out->n_lines++];
     *l = (mls_table_line){ .kind = MLS_LINE_VARIANT, .label = t[first].label };
-    l->by = mls_study_moments(x, values(a, t, n, v, out->by, &x, &seed));
+    const int nx = values(a, t, n, v, out->by, &x, &seed);
+    l->by = mls_study_moments(x, nx);
     l->parameters = (double)t[first].parameters;
     l->tokens_per_second = mean_of(t, n, v, rate);
     l->memory = mean_of(t, n, v, memory);
