@@ -1,19 +1,19 @@
 /* mlp.c - the feed-forward half of a transformer block (Vaswani et al. 2017), step by
  * step and without state.
  *
- *   out = W2 gelu(W1 in + b1) + b2        W1 [ratio D][D]   W2 [D][ratio D]
+ *   out = W2 gelu(W1 in + b1) + b2        W1 [F][D]   W2 [D][F]   F = ratio D + more
  */
 #include <mls/plugin.h>
 
 typedef struct mlp {
-    int64_t ratio;
+    int64_t ratio, more;
     mls_t   up, up_bias, down, down_bias;
 } mlp;
 
 static void setup(mls_ctx *c, void *self)
 {
     mlp *p = self;
-    const int64_t D = mls->width(c, "in"), F = p->ratio * D;
+    const int64_t D = mls->width(c, "in"), F = p->ratio * D + p->more;
     p->up = mls->weight(c, "up.weight", F, D, MLS_LINEAR);
     p->up_bias = mls->weight(c, "up.bias", 1, F, MLS_ZEROS);
     p->down = mls->weight(c, "down.weight", D, F, MLS_LINEAR);
@@ -35,6 +35,7 @@ static const mls_port ports[] = {
 
 static const mls_option options[] = {
     MLS_OPT(mlp, ratio, MLS_INT, 4, 1, 64, NULL, "hidden width over the width of the input"),
+    MLS_OPT(mlp, more, MLS_INT, 0, 0, 65536, NULL, "hidden units on top of that"),
     MLS_OPT_END };
 
 static const mls_component mlp_mixer = {

@@ -2,8 +2,8 @@
  *
  *   token[t] = byte at offset + t,   label[t] = byte at offset + t + 1
  *
- * The corpus is one file, or the files of a folder and its subfolders whose extension
- * is listed, joined in the order of their names.  It is cut into training |
+ * The corpus is the files named, and of each folder named the files in it and in its
+ * subfolders whose extension is listed, joined in the order of their names.  It is cut into training |
  * validation | test; no label crosses a cut.  The vocabulary is the bytes that occur,
  * in byte order.
  * Training samples begin at random (a function of the draw's key) or stand side by
@@ -98,27 +98,37 @@ static void add_folder(mls_ctx *c, corpus *all, char *path, const char *extensio
     }
 }
 
+static void read_one(mls_ctx *c, const text *p, corpus *all, char *path)
+{
+    const size_t before = all->size;
+    int n = 0;
+    if (mls->folder(c, path, &n)) {
+        add_folder(c, all, path, p->extensions, 0);
+        if (all->size == before)
+            mls->fail(c, "no text in the folder %s: no file there ends in one of %s", path,
+                      p->extensions);
+    } else {
+        add_file(c, all, path);
+        if (all->size == before) mls->fail(c, "the file %s is empty", path);
+    }
+}
+
 static void read_corpus(mls_ctx *c, text *p, corpus *all)
 {
     all->first = NULL;
     all->end = &all->first;
     char *path = mls->alloc(c, PATH_ROOM);
-    const size_t len = strlen(p->path);
     if (!path) return;
-    if (len >= PATH_ROOM) {
-        mls->fail(c, "path is longer than %d bytes", PATH_ROOM - 1);
-        return;
-    }
-    memcpy(path, p->path, len + 1);
-    int n = 0;
-    if (mls->folder(c, path, &n)) {
-        add_folder(c, all, path, p->extensions, 0);
-        if (!all->size)
-            mls->fail(c, "no text in the folder %s: no file there ends in one of %s",
-                      p->path, p->extensions);
-    } else {
-        add_file(c, all, path);
-        if (!all->size) mls->fail(c, "the file %s is empty", p->path);
+    for (const char *from = p->path; *from;) {
+        const size_t len = strcspn(from, ":");
+        if (len >= PATH_ROOM) {
+            mls->fail(c, "path is longer than %d bytes", PATH_ROOM - 1);
+            return;
+        }
+        memcpy(path, from, len);
+        path[len] = '\0';
+        if (len) read_one(c, p, all, path);
+        from += len + (from[len] == ':');
     }
 }
 
@@ -242,7 +252,7 @@ static int32_t token(const void *self, const char *s, int *used)
 }
 
 static const mls_option options[] = {
-    MLS_OPT_STRING(text, path, NULL, "text file, or folder of text files"),
+    MLS_OPT_STRING(text, path, NULL, "text files or folders of text files, with : between them"),
     MLS_OPT_STRING(text, extensions, "c,h,md,lua,txt,sh,am,ac",
                    "of the files to read in a folder, by commas; * for all"),
     MLS_OPT(text, length, MLS_INT, 256, 1, 16777216, "bytes", "length of a sample"),
