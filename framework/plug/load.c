@@ -1,5 +1,7 @@
 /* load.c - one plugin file: opened, and looked at before anything believes it. */
+#include "plug/elf.h"
 #include "plug/plug.h"
+#include "plug/table.h"
 
 #include <dlfcn.h>
 #include <string.h>
@@ -31,11 +33,12 @@ static int bad_component(const mls_plugin_info *p, const mls_component *c, const
                       c->name, c->task->size, sizeof *c->task);
         return 1;
     }
-    return 0;
+    return !mls_table_check(p, c, path, e);
 }
 
 const mls_plugin_info *mls_plug_open(const char *path, mls_error *e)
 {
+    if (!mls_elf_check(path, e)) return NULL;
     void *so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!so) {
         mls_error_set(e, "%s: cannot be loaded: %s", path, dlerror());
@@ -48,14 +51,15 @@ const mls_plugin_info *mls_plug_open(const char *path, mls_error *e)
         mls_error_set(e, "%s: exports no symbol mls_plugin, so it is not an mls plugin", path);
         return NULL;
     }
-    if (p->size < sizeof *p || p->size > 4096) {
-        mls_error_set(e, "%s: mls_plugin is %u bytes, expected %zu; rebuild it against this "
-                      "mls's headers", path, p->size, sizeof *p);
-        return NULL;
-    }
+    /* the major version first: it says best what is wrong, and its place never moves */
     if (p->abi_major != MLS_ABI_MAJOR) {
         mls_error_set(e, "%s: built for plugin ABI %u.%u, this mls has %d.%d", path,
                       p->abi_major, p->abi_minor, MLS_ABI_MAJOR, MLS_ABI_MINOR);
+        return NULL;
+    }
+    if (p->size < sizeof *p || p->size > 4096) {
+        mls_error_set(e, "%s: mls_plugin is %u bytes, expected %zu; rebuild it against this "
+                      "mls's headers", path, p->size, sizeof *p);
         return NULL;
     }
     if (p->port_size < sizeof(mls_port) || p->option_size < sizeof(mls_option) ||

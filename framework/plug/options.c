@@ -38,12 +38,12 @@ static const char *choice_name(const char *choices, int index, mls_arena *a)
     return mls_arena_printf(a, "%.*s", bar ? (int)(bar - p) : (int)strlen(p), p);
 }
 
-static void store(const mls_option *o, void *self, double x, const char *s)
+static void store(const mls_option *o, void *self, double x, int64_t whole, const char *s)
 {
     void *at = (char *)self + o->offset;
     switch (o->type) {
     case MLS_REAL:   *(double *)at = x; break;
-    case MLS_INT:    *(int64_t *)at = (int64_t)x; break;
+    case MLS_INT:    *(int64_t *)at = whole; break;
     case MLS_BOOL:
     case MLS_CHOICE: *(int *)at = (int)x; break;
     case MLS_STRING: *(const char **)at = s; break;
@@ -53,6 +53,7 @@ static void store(const mls_option *o, void *self, double x, const char *s)
 static void store_default(const mls_option *o, void *self)
 {
     store(o, self, o->type == MLS_CHOICE ? 0.0 : o->def,
+          o->type == MLS_INT ? (int64_t)o->def : 0,
           o->type == MLS_STRING ? o->choices : NULL);
 }
 
@@ -66,16 +67,22 @@ static const char *shown(const mls_value *v, mls_arena *a)
 static void set(const mls_component *c, const mls_option *o, const mls_value *v, void *self,
                 mls_arena *a, mls_error *e)
 {
-    static const char *const wanted[] = { "a number", "an integer", "true or false",
-                                          "one of the choices", "a string" };
+    static const char *const wanted[] = { "a finite number", "an integer",
+                                          "true or false", "one of the choices",
+                                          "a string" };
     const char *where = mls_value_where(a, v);
     double x = 0.0;
+    int64_t whole = 0;              /* a double loses integers above 2^53 */
     int ok = 0;
     switch (o->type) {
-    case MLS_REAL: ok = v->kind == MLS_V_INT || v->kind == MLS_V_REAL; x = v->real; break;
+    case MLS_REAL:
+        ok = (v->kind == MLS_V_INT || v->kind == MLS_V_REAL) && isfinite(v->real);
+        x = v->real;
+        break;
     case MLS_INT:
         ok = v->kind == MLS_V_INT || (v->kind == MLS_V_REAL && v->real == floor(v->real) &&
                                       fabs(v->real) < 9e15);
+        whole = v->kind == MLS_V_INT ? v->integer : ok ? (int64_t)v->real : 0;
         x = v->kind == MLS_V_INT ? (double)v->integer : v->real;
         break;
     case MLS_BOOL: ok = v->kind == MLS_V_BOOL; x = v->boolean; break;
@@ -106,7 +113,7 @@ static void set(const mls_component *c, const mls_option *o, const mls_value *v,
                       o->unit ? o->unit : "");
         return;
     }
-    store(o, self, x, o->type == MLS_STRING ? mls_arena_strdup(a, v->string) : NULL);
+    store(o, self, x, whole, o->type == MLS_STRING ? mls_arena_strdup(a, v->string) : NULL);
 }
 
 static void unknown(const mls_registry *r, const mls_component *c, const mls_value *v,

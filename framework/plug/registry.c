@@ -1,5 +1,6 @@
 /* registry.c - every component that this process knows, by "kind.name". */
 #include "base/hash.h"
+#include "plug/elf.h"
 #include "plug/plug.h"
 
 #include <dirent.h>
@@ -38,6 +39,22 @@ static const mls_component *find(const mls_registry *r, const char *kind, const 
     return NULL;
 }
 
+static void add_components(mls_registry *r, const mls_plugin_info *p, const char *path,
+                           mls_error *e)
+{
+    for (int i = 0; p->components[i] && !e->set; i++) {
+        const mls_component *c = p->components[i], *old = find(r, c->kind, c->name);
+        const mls_plugin_file *f = old ? mls_registry_file(r, old) : NULL;
+        if (old)                                 /* no file yet: it is this one */
+            mls_error_set(e, "two components are called %s.%s: one in %s, one in %s", c->kind,
+                          c->name, f ? f->path : path, path);
+        else if (r->n_components == COMPONENTS)
+            mls_error_set(e, "%s: more than %d components", path, COMPONENTS);
+        else
+            r->component[r->n_components++] = c;
+    }
+}
+
 static void add(mls_registry *r, const char *path, mls_error *e)
 {
     char *real = realpath(path, NULL);
@@ -46,25 +63,18 @@ static void add(mls_registry *r, const char *path, mls_error *e)
         return;
     }
     char sha[65];
-    const int hashed = mls_hash_file(real, sha);
-    int known = 0;                       /* the same file, or a copy of it, by another way */
-    for (int i = 0; i < r->n_files; i++)
-        known |= !strcmp(r->file[i].path, real) || (hashed && !strcmp(r->file[i].sha256, sha));
-    if (known || r->n_files == FILES) {
+    if (!mls_elf_check(real, e)) {
         free(real);
         return;
     }
-    const mls_plugin_info *p = mls_plug_open(real, e);
-    for (int i = 0; p && p->components[i]; i++) {
-        const mls_component *c = p->components[i], *old = find(r, c->kind, c->name);
-        if (old) {
-            mls_error_set(e, "two components are called %s.%s: one in %s, one in %s", c->kind,
-                          c->name, mls_registry_file(r, old)->path, real);
-            break;
-        }
-        if (r->n_components == COMPONENTS) break;
-        r->component[r->n_components++] = c;
-    }
+    if (!mls_hash_file(real, sha)) mls_error_set(e, "%s: cannot be read", real);
+    int known = 0;                       /* the same file, or a copy of it, by another way */
+    for (int i = 0; i < r->n_files; i++)
+        known |= !strcmp(r->file[i].path, real) || !strcmp(r->file[i].sha256, sha);
+    if (!known && r->n_files == FILES)
+        mls_error_set(e, "%s: more than %d plugin files", real, FILES);
+    const mls_plugin_info *p = known || e->set ? NULL : mls_plug_open(real, e);
+    if (p) add_components(r, p, real, e);
     if (p && !e->set) {
         mls_plugin_file *f = &r->file[r->n_files++];
         f->path = mls_arena_strdup(&r->arena, real);
@@ -120,17 +130,24 @@ static void add_path(mls_registry *r, const char *list, int must_exist, mls_erro
     }
 }
 
+/* plugins/ of the build tree: beside mls itself, or two up from tests/x/x-t, so that a
+ * test never mixes its own build's plugins with installed ones.                        */
 static const char *beside_binary(mls_registry *r)
 {
     char exe[4096];
     const ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
     if (n <= 0) return NULL;
     exe[n] = '\0';
-    char *slash = strrchr(exe, '/');
-    if (!slash) return NULL;
-    *slash = '\0';
-    char *folder = mls_arena_printf(&r->arena, "%s/plugins", exe);
-    return folder && is_folder(folder) ? folder : NULL;
+    for (int up = 0; up < 3; up++) {
+        char *slash = strrchr(exe, '/');
+        if (!slash || slash == exe) return NULL;
+        *slash = '\0';
+        char *folder = mls_arena_printf(&r->arena, "%s/plugins", exe);
+        if (!folder || !is_folder(folder)) continue;
+        if (!up || !access(mls_arena_printf(&r->arena, "%s/libmls.a", exe), F_OK))
+            return folder;
+    }
+    return NULL;
 }
 
 int mls_registry_load(mls_registry *r, const char *extra, mls_error *e)
