@@ -1,5 +1,7 @@
 #include "grad/tape.h"
 
+#include "kern/kern.h"
+
 #include <string.h>
 
 /* What really stands behind an mls_tensor that the tape made. */
@@ -25,6 +27,7 @@ struct mls_note {
 typedef struct spare { struct spare *next; int64_t count; } spare;
 
 const char *volatile mls_run_current, *volatile mls_run_op, *volatile mls_run_phase;
+volatile int64_t mls_run_step;
 
 static tensor *inner(mls_t x) { return (tensor *)(uintptr_t)x; }
 
@@ -178,6 +181,23 @@ static int has_grad(tensor *x)
     return x->t.grad != NULL;
 }
 
+/* ---- values that are not finite ----------------------------------------------------- */
+
+static int look(const char *path, const mls_op *op, const mls_t *out, int n_out,
+                mls_tape_bad *bad)
+{
+    for (int i = 0; i < n_out; i++) {
+        if (!out[i] || !out[i]->data) continue;
+        const int64_t at = mls_k_first_bad(out[i]->data, out[i]->count);
+        if (at < 0) continue;
+        const int64_t B = out[i]->dim[1], N = out[i]->dim[2];
+        *bad = (mls_tape_bad){ path, op->name, i, out[i]->data[at], at / N / B, at / N % B,
+                               at % N };
+        return 1;
+    }
+    return 0;
+}
+
 /* ---- applying -------------------------------------------------------------------- */
 
 void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t *in,
@@ -197,6 +217,7 @@ void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t 
     mls_run_op = op->name;
     op->forward(&k);
     mls_arena_release(&t->arena, m);                     /* scratch */
+    if (t->check && !t->bad.path) look(c->path, op, out, n_out, &t->bad);
     if (c->error->set || !tracks || !op->backward || !(t->flags & MLS_TRAIN)) return;
 
     const size_t rows = (size_t)(n_in + n_out) * sizeof(mls_t);
@@ -246,6 +267,15 @@ void mls_tape_backward(mls_ctx *c)
     mls_run_current = mls_run_op = mls_run_phase = NULL;
 }
 
+int mls_tape_first_bad(const mls_tape *t, mls_tape_bad *bad)
+{
+    int found = t->bad.path != NULL;
+    if (found) *bad = t->bad;
+    for (const mls_note *n = found ? NULL : t->last; n; n = n->before)
+        found |= look(n->path, n->op, n->out, n->n_out, bad);  /* an older one may come yet */
+    return found;
+}
+
 void *mls_tape_scratch(const mls_call *k, size_t bytes)
 {
     void *p = mls_arena_alloc(&k->ctx->tape->arena, bytes);
@@ -257,6 +287,7 @@ void mls_tape_reset(mls_tape *t)
 {
     mls_arena_reset(&t->arena);
     t->last = NULL;
+    t->bad.path = NULL;
     t->spare = NULL;
     t->flops = t->bytes = 0.0;
     t->dropouts = 0;

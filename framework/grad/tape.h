@@ -13,6 +13,16 @@ typedef struct mls_note mls_note;
 /* What this process is computing, for a crash handler: node path, op name, and
  * "forward" or "backward"; NULL between.                                              */
 extern const char *volatile mls_run_current, *volatile mls_run_op, *volatile mls_run_phase;
+/* The training step in progress, or the last one; 0 before. */
+extern volatile int64_t mls_run_step;
+
+/* A value that is NaN or Inf: output `out` of op `op` in node `path`, at [t][b][n]. */
+typedef struct mls_tape_bad {
+    const char *path, *op;
+    int         out;
+    float       value;
+    int64_t     t, b, n;
+} mls_tape_bad;
 
 struct mls_tape {
     mls_arena arena;        /* the step's memory                                     */
@@ -24,6 +34,8 @@ struct mls_tape {
     void     *spare;        /* gradient buffers to reuse during backward             */
     uint64_t  dropout;      /* key of this step's dropout                            */
     int64_t   dropouts;     /* how many were applied                                 */
+    int       check;        /* 1: look at what every op gives; slow                  */
+    mls_tape_bad bad;       /* what that found first; path NULL: nothing             */
 };
 
 void mls_tape_reset(mls_tape *t);
@@ -55,6 +67,10 @@ float *mls_tape_grad(mls_ctx *c, mls_t x);
 int mls_tape_overwrite(mls_ctx *c, mls_t x, const char *producer);
 /* Runs every noted op backward, newest first.  Errors name op and node. */
 void mls_tape_backward(mls_ctx *c);
+
+/* The first op since the reset that gave a value which is not finite: of those still
+ * noted, or, with `check` set beforehand, of all.  1 and *bad, or 0.                     */
+int  mls_tape_first_bad(const mls_tape *t, mls_tape_bad *bad);
 
 void *mls_tape_scratch(const mls_call *k, size_t bytes);
 

@@ -23,6 +23,18 @@ static void put(const char *s)
         return;                                  /* nothing left to tell it to */
 }
 
+static void put_number(int64_t x)
+{
+    char digits[24];
+    size_t n = sizeof digits;
+    digits[--n] = 0;
+    do {
+        digits[--n] = (char)('0' + x % 10);
+        x /= 10;
+    } while (x > 0 && n > 0);
+    put(digits + n);
+}
+
 static void last_words(int number)
 {
     put("crashed: ");
@@ -35,6 +47,10 @@ static void last_words(int number)
             put(i == 0 ? " in " : " ");
             put(words[i]);
         }
+    if (mls_run_step > 0) {
+        put(", step ");
+        put_number(mls_run_step);
+    }
     put("\n");
     /* SA_RESETHAND has put the default action back: die of it */
     raise(number);

@@ -90,8 +90,12 @@ static void judge(mls_job *job, int status, double timeout)
     }
     job->state = MLS_JOB_FAILED;
     if (job->deadline > 0.0 && job->began + job->took >= job->deadline && job->told) {
-        snprintf(job->reason, sizeof job->reason, "timeout after %.0f s, step %lld",
-                 timeout, (long long)job->step);
+        last_line(job, 1, said, sizeof said);        /* where SIGABRT met it */
+        const char *in = strstr(said, " in ");
+        if (!in)
+            snprintf(said, sizeof said, ", step %lld", (long long)job->step);
+        snprintf(job->reason, sizeof job->reason, "timeout after %.0f s%s", timeout,
+                 in ? in : said);
     } else if (WIFEXITED(status) && WEXITSTATUS(status) == 3) {
         job->state = MLS_JOB_STOPPED;
     } else if (WIFSIGNALED(status) && job->told) {
@@ -102,8 +106,12 @@ static void judge(mls_job *job, int status, double timeout)
         if (!*said)
             snprintf(said, sizeof said, "crashed: %s%s", mls_crash_signal(WTERMSIG(status)),
                      WTERMSIG(status) == SIGKILL ? " (out of memory?)" : "");
-        snprintf(job->reason, sizeof job->reason, "%s, step %lld", said,
-                 (long long)job->step);
+        /* it knows its step better than the progress that it told now and then */
+        if (strstr(said, ", step "))
+            snprintf(job->reason, sizeof job->reason, "%s", said);
+        else
+            snprintf(job->reason, sizeof job->reason, "%s, step %lld", said,
+                     (long long)job->step);
     } else {
         last_line(job, 0, said, sizeof said);
         snprintf(job->reason, sizeof job->reason, "%s", *said ? said
@@ -174,9 +182,14 @@ static void press(const mls_runner *r, mls_job *job)
         job->told = 1;
         job->grace = now + (late ? 5.0 : GRACE);
     }
-    if (job->told == 1 && (*r->stop > 1 || now > job->grace)) {
-        kill(job->pid, SIGKILL);
+    if (job->told == 1 && late && *r->stop < 2 && now > job->grace) {
+        kill(job->pid, SIGABRT);                 /* it tells where it is, and dies */
         job->told = 2;
+        job->grace = now + 2.0;
+    }
+    if (job->told && job->told < 3 && (*r->stop > 1 || now > job->grace)) {
+        kill(job->pid, SIGKILL);
+        job->told = 3;
     }
 }
 

@@ -27,7 +27,7 @@ typedef struct mls_job {
     double           loss, rate;        /* newest; tokens per second                   */
     double           began, took;       /* seconds                                     */
     /* the runner's own */
-    int              pid, pipe, lock, told;   /* told: 1 SIGTERM, 2 SIGKILL            */
+    int              pid, pipe, lock, told;   /* told: 1 SIGTERM, 2 SIGABRT, 3 SIGKILL */
     double           deadline, grace;
     char             line[4096];
     int              used;

@@ -44,7 +44,8 @@ struct mls_loop {
     double clock;
 };
 
-/* Names the first weight, state or gradient that is NaN or Inf; what: "loss is nan". */
-void mls_loop_diagnose(mls_loop *loop, const char *what);
+/* Names the first weight, output of an op, state or gradient of `run` that is NaN or Inf;
+ * what: "the loss is NaN".                                                              */
+void mls_loop_diagnose(mls_loop *loop, mls_run *run, int64_t step, const char *what);
 
 #endif

@@ -84,7 +84,8 @@ static double micro_batch(mls_loop *l, int64_t part)
     if (e->set)
         mls_error_set(l->error, "step %lld: %s", (long long)l->step + 1, e->text);
     else if (!isfinite(loss))
-        mls_loop_diagnose(l, isnan(loss) ? "the loss is NaN" : "the loss is infinite");
+        mls_loop_diagnose(l, l->run, l->step + 1,
+                          isnan(loss) ? "the loss is NaN" : "the loss is infinite");
     l->tokens += real_steps(b);
     return loss;
 }
@@ -95,13 +96,14 @@ static int one_step(mls_loop *l)
     const double begin = seconds(CLOCK_MONOTONIC);
     const int64_t before = l->tokens;
     double loss = 0.0;
+    mls_run_step = l->step + 1;
     mls_net_zero_grad(l->net);
     for (int64_t i = 0; i < p->accumulate && !l->error->set; i++)
         loss += micro_batch(l, i) / (double)p->accumulate;
     if (l->error->set) return 0;
     const double norm = mls_optimiser_clip(l->net, p->clip);
     if (!isfinite(norm)) {
-        mls_loop_diagnose(l, "a gradient is not finite");
+        mls_loop_diagnose(l, l->run, l->step + 1, "a gradient is not finite");
         return 0;
     }
     l->step++;
@@ -137,7 +139,17 @@ int mls_loop_evaluate(mls_loop *l, int split, mls_metric *out, int room)
         if (!b) return 0;
         mls_loss_stats s = {0};
         mls_run_reset(l->evaluation);
-        mls_run_loss(l->evaluation, b, 0, &s);
+        const double loss = mls_run_loss(l->evaluation, b, 0, &s);
+        if (!e->set && s.count > 0 && !isfinite(loss)) {
+            /* once more, with an eye on every op: an evaluation keeps no notes */
+            mls_run_tape(l->evaluation)->check = 1;
+            mls_run_reset(l->evaluation);
+            mls_run_loss(l->evaluation, b, 0, &s);
+            mls_run_tape(l->evaluation)->check = 0;
+            if (!e->set)
+                mls_loop_diagnose(l, l->evaluation, l->step,
+                                  "the loss of an evaluation is not finite");
+        }
         if (e->set)
             mls_error_set(l->error, "evaluation after step %lld: %s",
                           (long long)l->step, e->text);
@@ -145,8 +157,6 @@ int mls_loop_evaluate(mls_loop *l, int split, mls_metric *out, int room)
         sum.count += s.count;
         sum.correct += s.correct;
     }
-    if (!l->error->set && !isfinite(sum.sum))
-        mls_loop_diagnose(l, "the loss of an evaluation is not finite");
     return l->error->set ? 0 : mls_metrics_of(mls_feed_shape(l->feed), &sum, out, room);
 }
 

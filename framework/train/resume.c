@@ -46,7 +46,7 @@ static const char *name_of(float x)
     return isnan(x) ? "NaN" : x > 0.0f ? "Inf" : "-Inf";
 }
 
-static int bad_weight(mls_loop *l, const char *what, int gradient)
+static int bad_weight(mls_loop *l, int64_t step, const char *what, int gradient)
 {
     for (int i = 0; i < mls_net_weights(l->net); i++) {
         const mls_weight *w = mls_net_weight(l->net, i);
@@ -54,7 +54,7 @@ static int bad_weight(mls_loop *l, const char *what, int gradient)
         const int64_t at = mls_k_first_bad(x, w->rows * w->cols);
         if (at < 0) continue;
         mls_error_set(l->error, "step %lld: %s: %s%s of node %s is %s at [%lld][%lld]",
-                      (long long)l->step + 1, what,
+                      (long long)step, what,
                       gradient ? "the gradient of " : "weight ", w->name,
                       *w->node ? w->node : "network", name_of(x[at]),
                       (long long)(at / w->cols), (long long)(at % w->cols));
@@ -63,7 +63,7 @@ static int bad_weight(mls_loop *l, const char *what, int gradient)
     return 0;
 }
 
-static int bad_state(mls_loop *l, mls_run *run, const char *what)
+static int bad_state(mls_loop *l, mls_run *run, int64_t step, const char *what)
 {
     for (int i = 0; i < mls_run_states(run); i++) {
         float *x;
@@ -73,21 +73,34 @@ static int bad_state(mls_loop *l, mls_run *run, const char *what)
         if (at < 0) continue;
         mls_error_set(l->error,
                       "step %lld: %s: state %s is %s in sample %lld, unit %lld",
-                      (long long)l->step + 1, what, name, name_of(x[at]),
+                      (long long)step, what, name, name_of(x[at]),
                       (long long)(at / width), (long long)(at % width));
         return 1;
     }
     return 0;
 }
 
-void mls_loop_diagnose(mls_loop *l, const char *what)
+/* The op where it began: what came later only spread it. */
+static int bad_value(mls_loop *l, mls_run *run, int64_t step, const char *what)
 {
-    if (bad_weight(l, what, 0) || bad_state(l, l->run, what) ||
-        bad_state(l, l->evaluation, what) || bad_weight(l, what, 1))
+    mls_tape_bad b;
+    if (!mls_tape_first_bad(mls_run_tape(run), &b)) return 0;
+    mls_error_set(l->error,
+                  "step %lld: %s: output %d of op %s in node %s is %s at time step %lld, "
+                  "sample %lld, unit %lld",
+                  (long long)step, what, b.out, b.op, b.path, name_of(b.value),
+                  (long long)b.t, (long long)b.b, (long long)b.n);
+    return 1;
+}
+
+void mls_loop_diagnose(mls_loop *l, mls_run *run, int64_t step, const char *what)
+{
+    if (bad_weight(l, step, what, 0) || bad_value(l, run, step, what) ||
+        bad_state(l, run, step, what) || bad_weight(l, step, what, 1))
         return;
     mls_error_set(
         l->error,
         "step %lld: %s, while weights, states and gradients are finite: look at "
         "the output of head",
-        (long long)l->step + 1, what);
+        (long long)step, what);
 }
