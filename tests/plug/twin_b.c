@@ -1,0 +1,5 @@
+/* twin_b.c - one of two files that bring the same component. */
+#include "tiny.h"
+
+TINY(tiny, "twin");
+MLS_PLUGIN("twin-b", "1", "Apache-2.0", &tiny);
