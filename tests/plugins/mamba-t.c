@@ -197,8 +197,8 @@ static void gradients(void **state)
     (void)state;
     for (int zoh = 0; zoh < 2; zoh++) {
         rig r;
-        int ssm;
-        int64_t width;
+        int ssm = -1;
+        int64_t width = 0;
         start(&r, 70, 2, 3, 3, "input -> m.in; input -> m.mod_b; input -> m.mod_c; m -> output",
               rules[zoh], (setting[]){ { "state", 5 }, { NULL, 0 } }, MLS_TRAIN, 5);
         float *mask = made(&r, 140), *grad;
