@@ -67,8 +67,28 @@ static int branch_of(const mls_net *net, int v)
     return b;
 }
 
+/* Branches run one after the other: a value can go to a later branch, not to an earlier
+ * one, and the input of a branch only to nodes that run in it.                           */
+static void check_branches(const mls_net *net, mls_error *e)
+{
+    for (int i = 0; i < net->n_wires && !e->set; i++) {
+        const wire *x = &net->wire[i];
+        if (x->to < 0) continue;
+        const int to = branch_of(net, x->to);
+        const int from = x->from == FROM_INPUT ? x->branch : branch_of(net, x->from);
+        if (x->from == FROM_INPUT ? from != to : from > to)
+            mls_error_set(e, "network: the wire from \"%s\" to \"%s\" leads from branch %d to "
+                          "branch %d; \"%s\" runs in the first branch that names it, and "
+                          "branches run one after the other",
+                          x->from == FROM_INPUT ? "input" : net->name[x->from],
+                          net->name[x->to], from + 1, to + 1, net->name[x->to]);
+    }
+}
+
 void mls_net_order(mls_net *net, mls_error *e)
 {
+    check_branches(net, e);
+    if (e->set) return;
     walk w = { .net = net };
     for (int v = 0; v < net->n_names; v++)
         if (!w.index[v]) visit(&w, v);

@@ -14,15 +14,14 @@ typedef struct again {
 } again;
 
 /* Swaps the tape's memory for the spare one, where everything inside is thrown away. */
-typedef struct aside { mls_arena arena; mls_note *last; void *spare; unsigned flags; int observed; } aside;
+typedef struct aside { mls_arena arena; mls_note *last; void *spare; int observed; } aside;
 
-static aside step_aside(mls_run *run, unsigned flags)
+static aside step_aside(mls_run *run)
 {
-    aside s = { run->tape.arena, run->tape.last, run->tape.spare, run->tape.flags, run->observed };
+    aside s = { run->tape.arena, run->tape.last, run->tape.spare, run->observed };
     run->tape.arena = run->remat_arena;
     run->tape.last = NULL;
     run->tape.spare = NULL;
-    run->tape.flags = flags;
     return s;
 }
 
@@ -33,7 +32,6 @@ static void step_back(mls_run *run, aside s)
     run->tape.arena = s.arena;
     run->tape.last = s.last;
     run->tape.spare = s.spare;
-    run->tape.flags = s.flags;
     run->observed = s.observed;
 }
 
@@ -71,7 +69,8 @@ static void forward(const mls_call *k)
     mls_t mine[MAX_PORTS], first[MAX_PORTS], out[MAX_PORTS] = { NULL };
     mls_t before[MAX_PORTS];
     for (int s = 0; s < g->n_states; s++) before[s] = run->now[g->state[s]->index];
-    const aside a = step_aside(run, run->tape.flags & ~(unsigned)MLS_TRAIN);
+    /* with MLS_TRAIN, though nothing is kept: what is dropped out now is dropped again */
+    const aside a = step_aside(run);
     inner(g, k->in, mine, first, out);
     for (int i = 0; i < g->n->n_out; i++) copy(&run->error, g->n, k->out[i], out[i]);
     for (int s = 0; s < g->n_states; s++) {
@@ -103,7 +102,7 @@ static void backward(const mls_call *k)
     mls_t before[MAX_PORTS];
     const int64_t dropouts = run->tape.dropouts;
     for (int s = 0; s < g->n_states; s++) before[s] = run->now[g->state[s]->index];
-    const aside a = step_aside(run, run->tape.flags);
+    const aside a = step_aside(run);
     run->observed = 0;                          /* seen once already */
     inner(g, k->in, mine, first, out);
     for (int i = 0; i < g->n->n_out; i++) seed(c, out[i], k->out[i]);

@@ -13,7 +13,7 @@
 #include "net/net.h"
 
 /* acc: h[t] = tanh(a h[t-1] + w * (x[t] + mod[t])), elementwise. */
-typedef struct acc { int64_t units; double a; mls_t w; mls_state *h; } acc;
+typedef struct acc { int64_t units; double a, drop; mls_t w; mls_state *h; } acc;
 
 static void acc_forward(const mls_call *k)
 {
@@ -65,7 +65,7 @@ static void acc_run(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     mls_t h1 = mls->tensor(c, 1, x->dim[1], p->units);
     MLS_APPLY(c, &acc_op, p, ((mls_t[]){ x, in[1], p->w, h0 }), ((mls_t[]){ y, h1 }));
     mls->store(c, p->h, h1);
-    out[0] = y;
+    out[0] = mls->dropout(c, y, p->drop);
 }
 
 static const mls_port acc_ports[] = {
@@ -73,7 +73,8 @@ static const mls_port acc_ports[] = {
     { "out", MLS_OUT, "T B units", "" }, MLS_PORT_END };
 static const mls_option acc_options[] = {
     MLS_OPT(acc, units, MLS_INT, 0, 0, 64, NULL, "width"),
-    MLS_OPT(acc, a, MLS_REAL, 0.5, 0, 1, NULL, "decay"), MLS_OPT_END };
+    MLS_OPT(acc, a, MLS_REAL, 0.5, 0, 1, NULL, "decay"),
+    MLS_OPT(acc, drop, MLS_REAL, 0, 0, 0.9, NULL, "dropout of the output"), MLS_OPT_END };
 static const mls_component acc_component = {
     sizeof acc_component, "mixer", "acc", MLS_CAUSAL | MLS_STREAMS, "Test.", acc_ports, acc_options,
     sizeof(acc), acc_setup, acc_run, NULL };
@@ -156,6 +157,35 @@ static void wire_errors(void **state)
     assert_null(build(s, &e));
     assert_non_null(strstr(e.text, "is to be 5 wide, but input is 3 wide"));
     mls_arena_free(&a);
+}
+
+/* first, second: the wires of two branches; "" when they may stand so. */
+static void expect_branches(const char *first, const char *second, const char *part)
+{
+    mls_arena a = { 0 };
+    mls_error e = { 0 };
+    mls_value *s = spec_of(&a, first, 2), *list = mls_value_list(&a);
+    mls_value_push(&a, list, mls_value_string(&a, first));
+    mls_value_push(&a, list, mls_value_string(&a, second));
+    mls_value_set(&a, s, "wire", list);
+    mls_net *net = build(s, &e);
+    if (*part ? !strstr(e.text, part) : !net)
+        fail_msg("\"%s\", \"%s\" gave \"%s\", expected \"%s\"", first, second, e.text, part);
+    mls_net_free(net);
+    mls_arena_free(&a);
+}
+
+static void branches_run_in_order(void **state)
+{
+    (void)state;
+    expect_branches("input -> one -> output", "input -> two -> output; one -> two.mod", "");
+    expect_branches("input -> one -> output", "input -> two -> output; one ~> two.mod", "");
+    expect_branches("input -> one -> output", "input -> two -> output; two -> one.mod",
+                    "leads from branch 2 to branch 1");
+    expect_branches("input -> one -> output", "input -> two -> output; two ~> one.mod",
+                    "leads from branch 2 to branch 1");
+    expect_branches("input -> one -> output", "input -> two -> output; input -> one.mod",
+                    "leads from branch 2 to branch 1");
 }
 
 static float x_of(int t, int b, int i) { return sinf(0.7f * (float)(t * 5 + b * 3 + i)); }
@@ -318,30 +348,34 @@ static void state_gradients(void **state)
     mls_arena_free(&a);
 }
 
-static void remat_changes_no_bit(void **state)
+static void compare_remat(double drop)
 {
-    (void)state;
     float x[T * B * D], target[T * B * 2];
     fill(x, target);
     const mls_batch b = { T, B, NULL, x, NULL, NULL, NULL, target };
     float *kept = NULL;
+    double loss = 0.0;
     for (int remat = 0; remat < 2; remat++) {
         mls_arena a = { 0 };
         mls_error e = { 0 };
         mls_value *s = spec_of(&a, loop, 2), *l = mls_value_list(&a);
+        mls_value_set(&a, mls_value_get_path(s, "nodes.one"), "drop", mls_value_real(&a, drop));
+        mls_value_set(&a, mls_value_get_path(s, "nodes.two"), "drop", mls_value_real(&a, drop));
         mls_value_push(&a, l, mls_value_string(&a, "one"));
         if (remat) mls_value_set(&a, s, "remat", l);
         mls_net *net = build(s, &e);
         mls_run *run = mls_run_new(net, B, MLS_TRAIN, &e);
-        loss_at(run, &b);
+        const double now = loss_at(run, &b);
         mls_run_backward(run, 1.0);
         assert_string_equal(mls_run_error(run)->text, "");
         int64_t count;
         mls_net_data(net, &count);
         if (!remat) {
+            loss = now;
             kept = malloc((size_t)count * sizeof *kept);
             memcpy(kept, mls_net_grad(net), (size_t)count * sizeof *kept);
         } else {
+            assert_true(loss == now);
             assert_memory_equal(kept, mls_net_grad(net), (size_t)count * sizeof *kept);
         }
         mls_run_free(run);
@@ -349,6 +383,19 @@ static void remat_changes_no_bit(void **state)
         mls_arena_free(&a);
     }
     free(kept);
+}
+
+static void remat_changes_no_bit(void **state)
+{
+    (void)state;
+    compare_remat(0.0);
+}
+
+/* What was dropped out in forward is dropped out again. */
+static void remat_draws_the_same_dropout(void **state)
+{
+    (void)state;
+    compare_remat(0.4);
 }
 
 static void steady_memory(void **state)
@@ -403,6 +450,8 @@ int main(void)
         cmocka_unit_test(wire_errors), cmocka_unit_test(late_wires_do_not_depend_on_cuts),
         cmocka_unit_test(late_means_k_steps), cmocka_unit_test(gradients),
         cmocka_unit_test(state_gradients), cmocka_unit_test(remat_changes_no_bit),
+        cmocka_unit_test(remat_draws_the_same_dropout),
+        cmocka_unit_test(branches_run_in_order),
         cmocka_unit_test(steady_memory), cmocka_unit_test(dry_run_agrees),
     };
     return cmocka_run_group_tests_name("net", tests, NULL, NULL);
