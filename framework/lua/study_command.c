@@ -156,7 +156,7 @@ static int run_plan(mls_arena *a, const command *c, const mls_plan *p,
     mls_meter meter;
     mls_meter_start(&meter, stderr);
     mls_runner r = { .job = job, .n_jobs = p->n, .parallel = c->parallel,
-                     .timeout = mls_value_get_real(settings, "timeout", 0.0, e),
+                     .timeout = p->timeout,
                      .plugin_path = c->plugin_path, .journal = journal, .stop = &stop,
                      .watch = mls_meter_watch, .arg = &meter };
     if (mls_journal_repaired(journal))

@@ -67,7 +67,7 @@ static void read_results(mls_arena *a, const mls_plan *p, const mls_runner *r,
         const mls_plan_trial *from = &p->trial[i];
         const mls_job *job = &r->job[i];
         t[i] = (mls_table_trial){ .id = from->id, .label = from->label,
-                                  .point = from->point, .variant = from->variant,
+                                  .point = from->asked, .variant = from->variant,
                                   .seed = from->seed, .parameters = from->parameters };
         if (job->state == MLS_JOB_DONE || job->state == MLS_JOB_KEPT) {
             mls_error e = { 0 };

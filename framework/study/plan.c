@@ -3,7 +3,7 @@
 #include "conf/conf.h"
 #include "study/budget.h"
 #include "study/trial.h"
-#include "train/feed.h"
+#include "train/loop.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -174,25 +174,16 @@ static void identify(mls_arena *a, const mls_registry *r, mls_plan_trial *t, mls
     snprintf(t->id, sizeof t->id, "%.12s", hash);
 }
 
-/* Steps of the training: by epochs or tokens over the task's batches, else told. */
+/* Steps of the training; 0 when only the clock ends it. */
 static int64_t steps_of(const maker *m, const mls_value *config, mls_error *e)
 {
-    const mls_value *train = mls_value_get(config, "train");
-    const int64_t steps = mls_value_get_int(train, "steps", 0, e);
-    const double epochs = mls_value_get_real(train, "epochs", 0.0, e);
-    const double tokens = mls_value_get_real(train, "tokens", 0.0, e);
-    const int64_t batch = mls_value_get_int(train, "batch", 1, e);
-    if (epochs <= 0.0 && tokens <= 0.0)
-        return steps;
     mls_feed *f = mls_feed_open(m->s->registry, mls_value_get(config, "task"),
                                 (uint64_t)m->seed, e);
     if (!f)
         return 0;
-    const double per_step = (double)(mls_feed_shape(f)->steps * batch);
-    const double n = epochs > 0.0
-        ? epochs * (double)mls_feed_batches(f, MLS_TRAINING, batch) : tokens / per_step;
+    const int64_t n = mls_loop_planned(mls_value_get(config, "train"), f, e);
     mls_feed_free(f);
-    return (int64_t)n;
+    return n < INT64_MAX ? n : 0;
 }
 
 /* ---- all of it ----------------------------------------------------------------------------- */
@@ -236,8 +227,8 @@ static void plan_variant(maker *m, const mls_value *point, int variant,
         mls_plan_trial *t = &out->trial[out->n++];
         mls_value *config = i ? mls_value_copy(m->a, r.config) : r.config;
         mls_value_set(m->a, config, "seed", mls_value_int(m->a, seed[i]));
-        *t = (mls_plan_trial){ .label = label, .point = fitted, .config = config,
-                               .variant = variant, .seed = seed[i],
+        *t = (mls_plan_trial){ .label = label, .asked = point, .point = fitted,
+                               .config = config, .variant = variant, .seed = seed[i],
                                .parameters = r.parameters, .steps = steps,
                                .flops = r.flops, .bytes = r.bytes };
         identify(m->a, m->s->registry, t, e);
@@ -291,6 +282,7 @@ void mls_plan_make(mls_arena *a, const mls_plan_source *s, const char *const *fi
     out->name = mls_value_get_string(s->settings, "name", "study", e);
     if (smoke)
         out->name = mls_arena_printf(a, "%s-smoke", out->name);
+    out->timeout = mls_value_get_real(m.settings, "timeout", 0.0, e);
     m.name = out->name;
     mls_grid_expand(a, mls_value_get(m.settings, "vary"), s->where, s->arg, &grid, e);
     for (int i = 0; i < n_filters && !e->set; i++)

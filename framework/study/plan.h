@@ -20,6 +20,7 @@ typedef struct mls_plan_source {
 typedef struct mls_plan_trial {
     char             id[13];        /* from the configuration, the plugins, the seed   */
     const char      *label;         /* of the variant                                  */
+    const mls_value *asked;         /* the point of the grid                           */
     const mls_value *point;         /* with the widths that the budget found           */
     const mls_value *config;        /* { name, network, task, train, record, seed,
                                          threads }, complete                           */
@@ -30,6 +31,7 @@ typedef struct mls_plan_trial {
 
 typedef struct mls_plan {
     const char     *name;           /* of the study; "-smoke" added for a smoke run    */
+    double          timeout;        /* seconds of a trial; 0: none                     */
     mls_plan_trial *trial;
     int             n, n_variants;
 } mls_plan;

@@ -37,6 +37,8 @@ void      mls_loop_free(mls_loop *loop);
 mls_run  *mls_loop_run_of(mls_loop *loop);      /* the training run, to observe it      */
 mls_run  *mls_loop_evaluation_run(mls_loop *loop);
 int64_t   mls_loop_steps(const mls_loop *loop); /* planned in all                       */
+/* The same before there is a loop; INT64_MAX: by the clock alone.  0 and e if it is wrong. */
+int64_t   mls_loop_planned(const mls_value *train, const mls_feed *feed, mls_error *e);
 /* Weights, optimiser, states, position, best value: everything a resume needs. */
 void      mls_loop_bundle(mls_loop *loop, mls_bundle *b);
 /* After a checkpoint's bytes were read into the bundle: continue from there. */

@@ -1,3 +1,4 @@
+#include "train/loop.h"
 #include "train/plan.h"
 
 #include <math.h>
@@ -109,4 +110,10 @@ int mls_plan_read(mls_plan *p, const mls_value *v, const mls_feed *feed, mls_err
     if (!p->evaluate_every && p->steps < INT64_MAX)
         p->evaluate_every = (p->steps + 9) / 10;
     return !e->set;
+}
+
+int64_t mls_loop_planned(const mls_value *train, const mls_feed *feed, mls_error *e)
+{
+    mls_plan p;
+    return mls_plan_read(&p, train, feed, e) ? p.steps : 0;
 }
