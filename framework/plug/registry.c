@@ -18,8 +18,10 @@ static int is_folder(const char *path)
     return !stat(path, &s) && S_ISDIR(s.st_mode);
 }
 
+/* Once for each text: a folder may be named both by an option and by the environment. */
 static void warn(mls_registry *r, const char *text)
 {
+    if (strstr(r->warnings, text)) return;
     r->warnings = mls_arena_printf(&r->arena, "%s%s\n", r->warnings, text);
 }
 
@@ -195,10 +197,11 @@ const mls_component *mls_registry_find(const mls_registry *r, const char *name,
             same = mls_arena_printf(&a, "%s%s%s", same, *same ? ", " : "", names[i]);
     }
     const char *near = names ? mls_error_nearest(name, names, r->n_components) : NULL;
-    mls_error_set(e, "%sno component is called \"%s\"%s%s%s%s%s%s",
+    mls_error_set(e, "%sno component is called \"%s\"%s%s%s%s%s%s%s%s",
                   mls_value_where(&a, where), name, near ? "; did you mean \"" : "",
                   near ? near : "", near ? "\"?" : "", *same ? " (there are " : "", same,
-                  *same ? ")" : dot ? "" : "; a component is named kind.name, as liquid.cfc");
+                  *same ? ")" : dot ? "" : "; a component is named kind.name, as liquid.cfc",
+                  *r->warnings ? "\nplugins that were refused:\n" : "", r->warnings);
     mls_arena_free(&a);
     return NULL;
 }
