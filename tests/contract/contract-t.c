@@ -212,6 +212,7 @@ static void gradients(void **state)
     stop(&r);
 }
 
+#if COUNTED
 static void no_malloc_once_warm(void **state)
 {
     const scene *s = *state;
@@ -241,6 +242,7 @@ static void no_malloc_once_warm(void **state)
         fail_msg("%s: %lld allocations in 5 training steps", s->title, (long long)(taken - before));
     stop(&r);
 }
+#endif
 
 /* ---- The list of cases ----------------------------------------------------------- */
 
