@@ -127,11 +127,11 @@ static int one_step(mls_loop *l)
 
 /* ---- evaluation */
 
-int mls_loop_evaluate(mls_loop *l, int split, mls_metric *out, int room)
+/* most: batches at most; 0: the whole split */
+static int evaluate_part(mls_loop *l, int split, int64_t most, mls_metric *out, int room)
 {
-    const mls_plan *p = &l->plan;
-    int64_t n = mls_feed_batches(l->feed, split, p->batch);
-    if (p->evaluate_batches > 0 && n > p->evaluate_batches) n = p->evaluate_batches;
+    int64_t n = mls_feed_batches(l->feed, split, l->plan.batch);
+    if (most > 0 && n > most) n = most;
     mls_loss_stats sum = {0};
     mls_error *e = mls_run_error(l->evaluation);
     for (int64_t i = 0; i < n && !l->error->set; i++) {
@@ -160,11 +160,16 @@ int mls_loop_evaluate(mls_loop *l, int split, mls_metric *out, int room)
     return l->error->set ? 0 : mls_metrics_of(mls_feed_shape(l->feed), &sum, out, room);
 }
 
+int mls_loop_evaluate(mls_loop *l, int split, mls_metric *out, int room)
+{
+    return evaluate_part(l, split, 0, out, room);
+}
+
 /* Returns 1 if it is the best so far. */
 static int evaluate(mls_loop *l)
 {
     mls_metric m[MLS_METRICS + 1];
-    int n = mls_loop_evaluate(l, MLS_VALIDATION, m, MLS_METRICS);
+    int n = evaluate_part(l, MLS_VALIDATION, l->plan.evaluate_batches, m, MLS_METRICS);
     if (n == 0) return 0; /* an error, or nothing to score */
     const int best = m[0].value < l->best;
     if (best) l->best = m[0].value;

@@ -47,7 +47,8 @@ void      mls_loop_resumed(mls_loop *loop);
 typedef enum { MLS_DONE, MLS_STOPPED, MLS_EARLY, MLS_FAILED } mls_outcome;
 /* Runs to the end.  NaN or Inf: MLS_FAILED, e names tensor, node and step. */
 mls_outcome mls_loop_go(mls_loop *loop);
-/* Evaluates one split from reset states; fills up to room metrics, returns how many. */
+/* Evaluates one split, the whole of it whatever evaluate_batches says, from reset states;
+ * fills up to room metrics, returns how many.                                            */
 int       mls_loop_evaluate(mls_loop *loop, int split, mls_metric *out, int room);
 
 #endif

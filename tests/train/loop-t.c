@@ -284,6 +284,25 @@ static void stops(void **state)
     end(&t);
 }
 
+/* evaluate_batches is for the evaluations of training; who asks gets the whole split. */
+static void the_whole_split(void **state)
+{
+    trial part, all;
+    mls_metric m[8], n[8];
+    (void)state;
+    begin(&part, "component=task.echo", "steps=1 batch=4 learning_rate=0 evaluate_batches=1");
+    begin(&all, "component=task.echo", "steps=1 batch=4 learning_rate=0");
+    assert_int_equal(mls_loop_go(part.loop), MLS_DONE);
+    assert_int_equal(mls_loop_go(all.loop), MLS_DONE);
+    assert_true(mls_feed_batches(all.feed, MLS_VALIDATION, 4) > 1);
+    assert_true(part.valid != all.valid);
+    assert_true(mls_loop_evaluate(part.loop, MLS_VALIDATION, m, 8) > 0);
+    assert_true(mls_loop_evaluate(all.loop, MLS_VALIDATION, n, 8) > 0);
+    assert_true(m[0].value == all.valid && n[0].value == all.valid);
+    end(&part);
+    end(&all);
+}
+
 static void names_what_is_not_finite(void **state)
 {
     (void)state;
@@ -320,6 +339,7 @@ int main(void)
         cmocka_unit_test(accumulation),
         cmocka_unit_test(lengths),
         cmocka_unit_test(stops),
+        cmocka_unit_test(the_whole_split),
         cmocka_unit_test(names_what_is_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
