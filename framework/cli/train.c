@@ -44,6 +44,13 @@ static int train(mls_arena *a, int argc, char **argv, const mls_registry *r,
     if (!config) return MLS_EXIT_FAILED;
     if (mls_args_has(&args, "--dry-run")) return dry(a, r, config, e);
     const char *name = mls_value_get_string(config, "name", "trial", e);
+    if (!mls_args_has(&args, "--out") &&
+        (strchr(name, '/') || name[0] == '.' || !name[0])) {
+        mls_error_set(e, "name is \"%.100s\": as the name of a folder in results/ it may "
+                      "not be empty, begin with a dot or hold a slash; give --out DIR",
+                      name);
+        return MLS_EXIT_FAILED;
+    }
     const char *dir =
         mls_args_get(&args, "--out", mls_arena_printf(a, "results/%s", name));
     mls_bar bar;

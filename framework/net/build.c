@@ -26,7 +26,9 @@ static void read_nodes(mls_net *net, const mls_value *nodes, mls_error *e)
     mls_arena a = { 0 };
     if (!nodes || nodes->kind != MLS_V_MAP || nodes->n == 0)
         mls_error_set(e, "%snetwork: nodes is %s, expected a map of named components",
-                      mls_value_where(&a, nodes), nodes ? mls_value_kind_name(nodes) : "absent");
+                      mls_value_where(&a, nodes),
+                      !nodes ? "absent" : nodes->kind != MLS_V_MAP ? mls_value_kind_name(nodes)
+                             : "empty");
     else if (nodes->n > MAX_NODES)
         mls_error_set(e, "network: %d nodes, at most %d", nodes->n, MAX_NODES);
     mls_arena_free(&a);

@@ -77,6 +77,8 @@ printf 'task: text\nnetwork:\n  widht: 3\n' >"$dir/bad.yaml"
 says "$(printf '  widht: 3\n    ^')" "$mls" train "$dir/bad.yaml"; check $? "a mistake is shown in its line"
 printf 'task: {component: task.text, path: /nowhere}\n' >"$dir/bad.yaml"
 says "/nowhere" "$mls" train "$dir/bad.yaml" --out "$dir/z"; check $? "a missing data file is named"
+printf 'name: ../z\ntask: {component: task.delayed_copy}\n' >"$dir/bad.yaml"
+says 'as the name of a folder' "$mls" train "$dir/bad.yaml"; check $? "a name is no path"
 status 2 "$mls" eval; check $? "wrong usage is status 2"
 status 1 "$mls" eval "$dir/nothing"; check $? "a failure is status 1"
 status 0 "$mls" help && status 0 "$mls" help train && status 0 "$mls" help encoder.lif &&
