@@ -27,7 +27,8 @@ const mls_host *mls_plug_host(void);
 void mls_plug_extend(const char *id, const void *table);
 
 /* Loads every *.so of the colon-separated `extra` (may be NULL), of MLS_PLUGIN_PATH, of
- * the build tree beside the binary, else of $plugindir; first found wins within that
+ * the build tree beside the binary, else of $plugindir (below the prefix of the program,
+ * should that have moved); first found wins within that
  * order only for identical files: two components of one name are an error that names
  * both files.  A file named explicitly that is refused is an error; refused files in
  * folders become warnings.                                                             */

@@ -132,24 +132,49 @@ static void add_path(mls_registry *r, const char *list, int must_exist, mls_erro
     }
 }
 
+static int binary(char *exe, size_t size)
+{
+    const ssize_t n = readlink("/proc/self/exe", exe, size - 1);
+    if (n > 0) exe[n] = '\0';
+    return n > 0;
+}
+
+static int cut(char *path)                              /* its last part */
+{
+    char *slash = strrchr(path, '/');
+    if (!slash || slash == path) return 0;
+    *slash = '\0';
+    return 1;
+}
+
 /* plugins/ of the build tree: beside mls itself, or two up from tests/x/x-t, so that a
  * test never mixes its own build's plugins with installed ones.                        */
 static const char *beside_binary(mls_registry *r)
 {
     char exe[4096];
-    const ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    if (n <= 0) return NULL;
-    exe[n] = '\0';
+    if (!binary(exe, sizeof exe)) return NULL;
     for (int up = 0; up < 3; up++) {
-        char *slash = strrchr(exe, '/');
-        if (!slash || slash == exe) return NULL;
-        *slash = '\0';
+        if (!cut(exe)) return NULL;
         char *folder = mls_arena_printf(&r->arena, "%s/plugins", exe);
         if (!folder || !is_folder(folder)) continue;
         if (!up || !access(mls_arena_printf(&r->arena, "%s/libmls.a", exe), F_OK))
             return folder;
     }
     return NULL;
+}
+
+/* Where `make install` put them: below the prefix of the program, which may have moved
+ * since, or else below the prefix that configure was given.                            */
+static const char *installed(mls_registry *r)
+{
+    static const char prefix[] = MLS_PREFIX "/";
+    const size_t n = sizeof prefix - 1;
+    char exe[4096];
+    if (strncmp(MLS_PLUGINDIR, prefix, n) || !binary(exe, sizeof exe) || !cut(exe)
+        || !cut(exe))
+        return MLS_PLUGINDIR;
+    char *folder = mls_arena_printf(&r->arena, "%s/%s", exe, MLS_PLUGINDIR + n);
+    return folder && is_folder(folder) ? folder : MLS_PLUGINDIR;
 }
 
 int mls_registry_load(mls_registry *r, const char *extra, mls_error *e)
@@ -165,7 +190,7 @@ int mls_registry_load(mls_registry *r, const char *extra, mls_error *e)
     add_path(r, extra, 1, e);
     add_path(r, getenv("MLS_PLUGIN_PATH"), 0, e);
     const char *tree = beside_binary(r);
-    if (!e->set) add_folder(r, tree ? tree : MLS_PLUGINDIR, 1, e);
+    if (!e->set) add_folder(r, tree ? tree : installed(r), 1, e);
     qsort(r->component, (size_t)r->n_components, sizeof *r->component, by_name);
     return !e->set;
 }

@@ -26,6 +26,8 @@ ${CC:-gcc} -shared -fPIC -I"$include" -o "$dir/mine/mine.so" "$dir/mine/mine.c" 
 check $? "one line of compiler builds a plugin"
 unset MLS_PLUGIN_PATH
 cd "$dir" || exit 99
+"$mls" list mixer >"$dir/log" 2>&1 && grep -q '^mixer\.mamba ' "$dir/log"
+check $? "a prefix that has moved: the program finds its plugins"
 "$mls" list mixer --plugin-path "$dir/mine:$installed" >"$dir/log" 2>&1 &&
     grep -q '^mixer\.mine ' "$dir/log" && grep -q '^mixer\.mamba ' "$dir/log"
 check $? "mls list --plugin-path shows it beside the others"
