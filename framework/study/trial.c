@@ -267,6 +267,22 @@ static mls_value *kept(trial *t, const mls_value *note, const char *key)
     return mls_value_copy(&t->arena, mls_value_get(note, key));
 }
 
+/* A checkpoint gets its own name before it gets that of the best: killed in between, or
+ * with a full disk, the older best would stay.                                           */
+static int best_again(trial *t, const char *path, const mls_value *note)
+{
+    mls_arena a = { 0 };
+    mls_bundle b = { .arena = &a };
+    const mls_value *step = mls_value_get(t->best, "step");
+    int ok = 1;
+    if (step && step->integer == t->step) {
+        mls_loop_bundle(t->model.loop, &b);
+        ok = save_best(t, path, &b, mls_value_to_json(&a, note, 0));
+    }
+    mls_arena_free(&a);
+    return ok;
+}
+
 /* 1: continues after t->step; 0: from the start; -1 and e. */
 static int resume(trial *t, const mls_registry *r, const mls_value *config,
                   const mls_sink *sink)
@@ -299,6 +315,7 @@ static int resume(trial *t, const mls_registry *r, const mls_value *config,
         t->best = kept(t, note, "best");
         mls_value *last = kept(t, note, "last");
         if (last && last->kind == MLS_V_MAP) t->last = last;
+        if (!best_again(t, path, note)) return -1;
         say(t, "continues after step %lld", (long long)t->step);
         return 1;
     }
