@@ -216,9 +216,9 @@ static int save_best(trial *t, const char *path, const mls_bundle *b, const char
     snprintf(best, sizeof best, "%s/checkpoint-best.h5", t->dir);
     snprintf(fresh, sizeof fresh, "%s.new", best);
     unlink(fresh);
-    if (link(path, fresh) == 0 && rename(fresh, best) == 0) return 1;
-    unlink(fresh);
-    return mls_checkpoint_save(best, b, note, t->e);
+    const int named = link(path, fresh) == 0 && rename(fresh, best) == 0;
+    unlink(fresh);              /* rename leaves it where both were one file already     */
+    return named || mls_checkpoint_save(best, b, note, t->e);
 }
 
 static int on_checkpoint(void *arg, int64_t step, int best)
