@@ -1,6 +1,7 @@
 #define _GNU_SOURCE 1
 #include "study/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -48,4 +49,20 @@ int mls_files_write(const char *dir, const char *name, const char *text,
         unlink(fresh);
     }
     return ok;
+}
+
+void mls_files_sweep(const char *dir)
+{
+    char path[4400];
+    DIR *d = opendir(dir);
+    for (struct dirent *f; d && (f = readdir(d));) {
+        long long step;
+        int used = 0;
+        if (sscanf(f->d_name, "checkpoint-%lld.h5.new%n", &step, &used) != 1 || !used ||
+            f->d_name[used])
+            continue;
+        snprintf(path, sizeof path, "%s/%s", dir, f->d_name);
+        unlink(path);
+    }
+    if (d) closedir(d);
 }

@@ -9,4 +9,7 @@ int mls_files_folder(const char *dir, mls_error *e);
 /* dir/name holds all of text afterwards, or what it held before, whatever happens. */
 int mls_files_write(const char *dir, const char *name, const char *text, mls_error *e);
 
+/* Removes the temporary checkpoints that a killed process left in dir. */
+void mls_files_sweep(const char *dir);
+
 #endif

@@ -447,6 +447,7 @@ static int run(trial *t, const mls_value *config, const mls_sink *sink)
         return -1;
     const int has = complete(t);
     if (has) return has > 0 ? 0 : -1;
+    mls_files_sweep(t->dir);
     t->threads = t->o->threads > 0
                      ? t->o->threads
                      : (int)mls_value_get_int(m->config, "threads", 0, t->e);
