@@ -85,6 +85,7 @@ int mls_verb_eval(int argc, char **argv, const mls_registry *r, mls_error *e);
 int mls_verb_generate(int argc, char **argv, const mls_registry *r, mls_error *e);
 int mls_verb_trial(int argc, char **argv, const mls_registry *r, mls_error *e);
 int mls_verb_study(int argc, char **argv, const mls_registry *r, mls_error *e);
+int mls_verb_recover(int argc, char **argv, const mls_registry *r, mls_error *e);
 int mls_verb_list(int argc, char **argv, const mls_registry *r, mls_error *e);
 int mls_verb_help(int argc, char **argv, const mls_registry *r, mls_error *e);
 

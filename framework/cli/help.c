@@ -13,12 +13,15 @@ static const char usage[] =
     "[--seed N]\n"
     "  mls check STUDY.lua       what a study would do, without any maths\n"
     "  mls run STUDY.lua [-jN]   a study: every trial in a process of its own\n"
+    "  mls recover FILE.part -o NEW.h5   a new file from the recording of a trial that "
+    "was killed\n"
     "  mls list [KIND]           components that were found\n"
     "  mls help [train | modes | overview | KIND | KIND.NAME]\n"
     "  mls version\n"
     "\n"
     "Environment: MLS_PLUGIN_PATH (folders with plugins), MLS_ISA (plain, avx2, "
-    "avx512).\n"
+    "avx512),\n"
+    "  HDF5_USE_FILE_LOCKING (FALSE: no locks, for file systems without them).\n"
     "Exit status: 0 done; 1 failed; 2 wrong usage; 3 stopped cleanly (mls trial);\n"
     "  77 data of a study are absent; 130 interrupted, a checkpoint was written.\n";
 

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "conf/conf.h"
 #include "rec/record.h"
+#include "study/provenance.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -24,7 +25,8 @@ typedef int (*verb_function)(int, char **, const mls_registry *, mls_error *);
 static const struct verb { const char *name; verb_function run; } verbs[] = {
     { "train", mls_verb_train }, { "eval", mls_verb_eval }, { "generate", mls_verb_generate },
     { "run", mls_verb_study }, { "check", mls_verb_study }, { "list", mls_verb_list },
-    { "help", mls_verb_help }, { "trial", mls_verb_trial }
+    { "help", mls_verb_help }, { "trial", mls_verb_trial },
+    { "recover", mls_verb_recover }
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 
@@ -140,6 +142,18 @@ static const char *plugin_path(int *argc, char **argv, mls_error *e)
     return path;
 }
 
+/* The first line is the program's own; then the libraries that it runs with. */
+static int version(void)
+{
+    mls_arena a = { 0 };
+    const mls_provenance p = mls_provenance_libraries(&a);
+    fputs("mls " MLS_VERSION "\n", stdout);
+    for (int i = 0; i < p.n; i++)
+        fprintf(stdout, "%s %s\n", p.fact[i][0], p.fact[i][1]);
+    mls_arena_free(&a);
+    return MLS_EXIT_DONE;
+}
+
 static int run(int argc, char **argv, mls_error *e)
 {
     const char *extra = plugin_path(&argc, argv, e);
@@ -147,8 +161,7 @@ static int run(int argc, char **argv, mls_error *e)
     const char *name = argc > 1 ? argv[1] : "help";
     if (!strcmp(name, "--help") || !strcmp(name, "-h")) name = "help";
     if (!strcmp(name, "version") || !strcmp(name, "--version")) {
-        fputs("mls " MLS_VERSION "\n", stdout);
-        return MLS_EXIT_DONE;
+        return version();
     }
     const struct verb *v = find_verb(name, e);
     if (!v) return MLS_EXIT_USAGE;

@@ -14,7 +14,11 @@ const mls_setting mls_settings[] = {
       "parameters and width: the size that variants are brought to" },
     { "record", "list", 0, 0, 0, 0, 0,
       "channels to record: \"enc.spikes\", or maps with selector, every, steps, samples, "
-      "units" },
+      "units, round_bits, report" },
+    { "step_ms", "real", 0, 1e-6, 1e6, 0, 0,
+      "length of a time step in the record, in ms; 1 unless given; changes no computation" },
+    { "locking", "choice", 0, 0, 0, "on|off", 0,
+      "file locks of HDF5; off for network file systems without them; on unless given" },
     { "task", "map", 0, 0, 0, 0, 0, "the component of kind task and its options" },
     { "expect", "map", 0, 0, 0, 0, 0,
       "input_dim and output_dim that the task must have (else the run is refused)" },

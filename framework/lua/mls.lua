@@ -175,7 +175,7 @@ mls.data = native.data
 -- ---- studies -----------------------------------------------------------------------------------
 
 local fields = set("name", "network", "task", "vary", "where", "seeds", "train", "record",
-  "measure", "compare", "budget", "timeout", "floors", "smoke", "help")
+  "measure", "compare", "budget", "timeout", "floors", "smoke", "help", "step_ms", "locking")
 
 -- { "liq.state", every = 50 } -> { selector = "liq.state", every = 50 }
 local function requests (list)

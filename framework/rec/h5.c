@@ -29,31 +29,79 @@ static herr_t innermost(unsigned n, const H5E_error2_t *err, void *arg)
     return 0;
 }
 
+static void innermost_text(char text[300])
+{
+    text[0] = '\0';
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, text);
+}
+
+/* Of a lock that was refused: the error number, else 0. */
+static int lock_refused(const char *text)
+{
+    const char *number = strstr(text, "lock file") ? strstr(text, "errno = ") : NULL;
+    return number ? atoi(number + 8) : 0;
+}
+
 void mls_rec_why(char *out, size_t size)
 {
-    char text[300] = "";
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, text);
+    char text[300];
+    innermost_text(text);
+    const int refused = lock_refused(text);
     /* libhdf5 quotes the whole call; what a person needs is between these marks */
     char *from = strstr(text, "error message = '");
     char *to = from ? strchr(from + 17, '\'') : NULL;
-    if (to) {
-        *to = '\0';
-        snprintf(out, size, "%s", from + 17);
-    } else {
-        snprintf(out, size, "%s", text[0] ? text : "unknown reason");
+    if (to) *to = '\0';
+    /* libhdf5 advises a program that cuts such a file to what it was when SWMR began */
+    if (strstr(text, "h5clear"))
+        snprintf(out, size, "it is open for writing, or its writer ended without "
+                            "closing it");
+    else if (refused)
+        snprintf(out, size, "the file lock was refused, errno %d (%s)", refused,
+                 to ? from + 17 : strerror(refused));
+    else
+        snprintf(out, size, "%s", to ? from + 17 : text[0] ? text : "unknown reason");
+}
+
+/* 37, 38, 524 and 30 were met on network and read-only file systems; 524 has no name in
+ * the C library.                                                                        */
+static const char *lock_help(void)
+{
+    char text[300];
+    innermost_text(text);
+    switch (lock_refused(text)) {
+    case 0: return "";
+    case EAGAIN: return "; another process writes it";
+    case ENOLCK: case ENOSYS: case 524: case EROFS:
+        return "; this file system has no locks: set locking: \"off\" in the "
+               "experiment, or the environment variable HDF5_USE_FILE_LOCKING=FALSE";
+    default:
+        return "; to do without locks set locking: \"off\" in the experiment, or the "
+               "environment variable HDF5_USE_FILE_LOCKING=FALSE";
     }
 }
 
-static const char *locks(const char *why)
+static int unlocked;
+
+void mls_rec_locking(int on)
 {
-    return strstr(why, "lock") ? "; on a file system without locks set the environment "
-                                 "variable HDF5_USE_FILE_LOCKING=FALSE" : "";
+    unlocked = !on;
+}
+
+/* How files are opened. */
+static hid_t access_list(void)
+{
+    hid_t p = H5Pcreate(H5P_FILE_ACCESS);
+    if (p >= 0 && unlocked && H5Pset_file_locking(p, 0, 1) < 0) {
+        H5Pclose(p);
+        p = -1;
+    }
+    return p;
 }
 
 hid_t mls_rec_create(const char *path, int swmr, hsize_t userblock, mls_error *e)
 {
     mls_rec_init();
-    hid_t fapl = H5Pcreate(H5P_FILE_ACCESS), fcpl = H5Pcreate(H5P_FILE_CREATE), f = -1;
+    hid_t fapl = access_list(), fcpl = H5Pcreate(H5P_FILE_CREATE), f = -1;
     int ok = fapl >= 0 && fcpl >= 0;
     if (swmr)
         ok =
@@ -64,8 +112,9 @@ hid_t mls_rec_create(const char *path, int swmr, hsize_t userblock, mls_error *e
     if (ok) f = H5Fcreate(path, H5F_ACC_TRUNC, fcpl, fapl);
     if (f < 0) {
         char why[300];
+        const char *help = lock_help();
         mls_rec_why(why, sizeof why);
-        mls_error_set(e, "%s: cannot be created: %s%s", path, why, locks(why));
+        mls_error_set(e, "%s: cannot be created: %s%s", path, why, help);
         unlink(path);
     }
     if (fapl >= 0) H5Pclose(fapl);
@@ -76,14 +125,24 @@ hid_t mls_rec_create(const char *path, int swmr, hsize_t userblock, mls_error *e
 hid_t mls_rec_open(const char *path, mls_error *e)
 {
     mls_rec_init();
-    hid_t f = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (f < 0) f = H5Fopen(path, H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, H5P_DEFAULT);
+    hid_t fapl = access_list(), f = -1;
+    if (fapl >= 0) f = H5Fopen(path, H5F_ACC_RDONLY, fapl);
     if (f < 0) {
         char why[300];
+        const char *help = lock_help();
         mls_rec_why(why, sizeof why);
-        if (access(path, R_OK) != 0) snprintf(why, sizeof why, "%s", strerror(errno));
-        mls_error_set(e, "%s: cannot be opened as HDF5: %s%s", path, why, locks(why));
+        /* What a writer is about to finish is read again, with pauses that double: by
+         * default for minutes and hours when the file is cut.  24 times are 34 ms.      */
+        if (fapl >= 0 && H5Pset_metadata_read_attempts(fapl, 24) >= 0)
+            f = H5Fopen(path, H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, fapl);
+        if (f < 0 && access(path, R_OK) != 0) {
+            snprintf(why, sizeof why, "%s", strerror(errno));
+            help = "";
+        }
+        if (f < 0)
+            mls_error_set(e, "%s: cannot be opened as HDF5: %s%s", path, why, help);
     }
+    if (fapl >= 0) H5Pclose(fapl);
     return f;
 }
 

@@ -48,6 +48,7 @@ static int plan_track(mls_recorder *r, const mls_recorder_config *c,
     *t = (mls_track){ .spikes = (ch->flags & MLS_SPIKES) != 0, .every = q->every,
                       .T = least(q->steps, c->T), .B = least(q->samples, c->B),
                       .U = least(q->units, ch->width), .round_bits = q->round_bits,
+                      .report = q->report && !(ch->flags & MLS_SPIKES),
                       .hash = hash_of(ch->node, ch->name), .last = INT64_MIN };
     t->name = mls_arena_printf(a, "%s.%s", ch->node, ch->name);
     t->unit = ch->unit ? mls_arena_strdup(a, ch->unit) : NULL;
@@ -56,6 +57,11 @@ static int plan_track(mls_recorder *r, const mls_recorder_config *c,
         mls_error_set(&r->error, "record: %s.%s is empty (%lld x %lld x %lld)",
                       ch->node, ch->name, (long long)t->T, (long long)t->B,
                       (long long)t->U);
+        return 0;
+    }
+    if (t->report && t->B != 1) {
+        mls_error_set(&r->error, "record: the report of %s.%s is a matrix of time and "
+                      "units: it needs `samples` = 1", ch->node, ch->name);
         return 0;
     }
     for (int i = 0; i < r->n_tracks; i++)
@@ -148,6 +154,9 @@ int mls_recorder_build(mls_recorder *r, const mls_recorder_config *c, const char
         ok = r->track[i].spikes
                  ? mls_spikes_create(&r->track[i], r->file, e)
                  : mls_states_create(&r->track[i], r->file, c->step_ms, &scales, e);
+    for (int i = 0; ok && i < r->n_tracks; i++)
+        if (r->track[i].report)
+            ok = mls_report_create(&r->track[i], r->file, c->step_ms, &scales, e);
     for (int i = 0; ok && i < r->n_series; i++)
         ok = mls_series_create(&r->series[i], r->file, &scales, e);
     if (ok && !mls_scales_finish(&scales, r->file)) {
@@ -319,17 +328,29 @@ int mls_recorder_flush(mls_recorder *r)
     return mls_rec_sync(r->part, &r->error);
 }
 
+int mls_recorder_last(mls_recorder *r)
+{
+    int ok = 1;
+    for (int i = 0; ok && i < r->n_tracks; i++) {
+        mls_track *t = &r->track[i];
+        if (t->spikes) ok = mls_spikes_sorted(t, r->file);
+        if (t->report) ok = mls_report_write(t, r->file, &r->error);
+    }
+    return ok;
+}
+
+int mls_recorder_shut(mls_recorder *r)
+{
+    mls_recorder_each(r, close_column, NULL);
+    const int ok = H5Fflush(r->file, H5F_SCOPE_GLOBAL) >= 0 && H5Fclose(r->file) >= 0;
+    if (ok) r->file = -1;
+    return ok;
+}
+
 int mls_recorder_close(mls_recorder *r, mls_error *e)
 {
-    int ok = mls_recorder_flush(r);
-    for (int i = 0; ok && i < r->n_tracks; i++)
-        if (r->track[i].spikes) ok = mls_spikes_sorted(&r->track[i], r->file);
-    ok = ok && mls_root_complete(r->file);
-    if (ok) {
-        mls_recorder_each(r, close_column, NULL);
-        ok = H5Fclose(r->file) >= 0;
-        r->file = -1;
-    }
+    int ok = mls_recorder_flush(r) && mls_recorder_last(r) && mls_root_complete(r->file);
+    ok = ok && mls_recorder_shut(r);
     if (!ok && !r->error.set) {
         char why[300];
         mls_rec_why(why, sizeof why);

@@ -14,6 +14,7 @@ typedef struct mls_request {
     int64_t steps;                /* first n time steps of the sequence; 0 = all       */
     int64_t samples, units;       /* first n of the batch, of the width; 0 = all       */
     int     round_bits;           /* mantissa bits kept; 0 = raw                       */
+    int     report;               /* 1: the last record also under /report (samples 1) */
 } mls_request;
 
 /* Parses `record`: a list of strings or maps.  When several requests select a channel,
@@ -57,9 +58,18 @@ void mls_recorder_abandon(mls_recorder *r);      /* leaves the .part as it is   
  * on.  And what was odd on opening, such as a damaged file that was kept aside, or NULL. */
 const mls_error *mls_recorder_error(const mls_recorder *r);
 const char      *mls_recorder_warning(const mls_recorder *r);
+
+typedef struct mls_recovered {
+    int     channels, metrics;    /* that hold anything                                */
+    int64_t step;                 /* newest training step; INT64_MIN: nothing is there */
+    int     complete;             /* `from` was a complete file                        */
+    char    warning[600];         /* "" when all is as it was written                  */
+} mls_recovered;
+
 /* Copies what a killed writer left, up to the last whole record, into the new file `to`;
- * `from` is only read.                                                                   */
-int  mls_record_recover(const char *from, const char *to, mls_error *e);
+ * `from` is only read.  told: may be NULL.                                               */
+int  mls_record_recover(const char *from, const char *to, mls_recovered *told,
+                        mls_error *e);
 
 /* Checkpoints: temporary file, fsync, rename, fsync of the directory.  note: JSON text. */
 int mls_checkpoint_save(const char *path, const mls_bundle *b, const char *note, mls_error *e);
@@ -71,5 +81,8 @@ int mls_checkpoint_load(const char *path, mls_bundle *b, char **note, mls_arena 
 extern const mls_array_file mls_rec_array_file;
 /* Once per process: no atexit handler, no error stack on stderr. */
 void mls_rec_init(void);
+/* 0: files are opened without locks from here on, for file systems that have none.  The
+ * environment variable HDF5_USE_FILE_LOCKING goes before it.                             */
+void mls_rec_locking(int on);
 
 #endif

@@ -2,6 +2,7 @@
  * old file and given to the same code that resumes a run.                               */
 #include "rec/track.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@ struct layout {
     mls_request        *request;
     const char        **metric;
     const char *const (*provenance)[2];
+    int                 complete;
 };
 
 static int ends_with(const char *s, const char *tail)
@@ -43,6 +45,14 @@ static int number_of(hid_t file, const char *path, const char *name, hid_t type,
     return ok;
 }
 
+static int reported(hid_t file, const char *name)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "/report/%s", name);
+    return H5Lexists(file, "/report", H5P_DEFAULT) > 0 &&
+           H5Lexists(file, path, H5P_DEFAULT) > 0;
+}
+
 /* One channel from the path of its data set: a request of its own keeps its shape. */
 static void add(struct layout *l, hid_t file, const char *path, const char *name,
                 int spikes, const int64_t shape[3])
@@ -59,7 +69,8 @@ static void add(struct layout *l, hid_t file, const char *path, const char *name
                        .flags = spikes ? MLS_SPIKES : 0,
                        .width = shape[2] };
     mls_request q = { .selector = mls_arena_strdup(l->a, name), .steps = shape[0],
-                      .samples = shape[1], .units = shape[2] };
+                      .samples = shape[1], .units = shape[2],
+                      .report = !spikes && reported(file, name) };
     if (!number_of(file, path, "significant_bits", H5T_NATIVE_INT, &q.round_bits))
         q.round_bits = 0;
     l->request[c->n_requests++] = q;
@@ -116,6 +127,7 @@ static void read_rest(struct layout *l, hid_t file, const char **names)
     if (!number_of(file, "/", "step_ms", H5T_NATIVE_DOUBLE, &c->step_ms))
         c->step_ms = 1.0;
     c->resume_step = mls_root_starts_after(file);
+    if (!number_of(file, "/", "complete", H5T_NATIVE_INT, &l->complete)) l->complete = 0;
 }
 
 static int describe(struct layout *l, const char *from, mls_error *e)
@@ -134,7 +146,7 @@ static int describe(struct layout *l, const char *from, mls_error *e)
     const char *format = mls_rec_read_text(f, "format", l->a);
     if (!format || strcmp(format, MLS_RECORD_FORMAT)) {
         mls_error_set(e, "%s: its attribute `format` is %s, which must be %s", from,
-                      format ? format : "absent", MLS_RECORD_FORMAT);
+                      format ? format : "absent or unreadable", MLS_RECORD_FORMAT);
     } else {
         read_channels(l, f, names);
         read_rest(l, f, names);
@@ -149,38 +161,57 @@ static int describe(struct layout *l, const char *from, mls_error *e)
 
 struct described { struct layout *l; const char *from; };
 
-/* In a child first: the names and attributes of a damaged file can crash libhdf5 too. */
+/* In a child first: the names and attributes of a damaged file can crash libhdf5 too.
+ * What it says is said once more by the parent, who can pass it on.                     */
 static int describable(void *arg)
 {
     struct described *d = arg;
     mls_error e = { 0 };
-    return describe(d->l, d->from, &e);
+    describe(d->l, d->from, &e);
+    return 1;
 }
 
-static int write_out(struct layout *l, const char *from, const char *to, mls_error *e)
+static void tell(const mls_recorder *r, const struct layout *l, mls_recovered *told)
 {
+    *told = (mls_recovered){ .step = INT64_MIN, .complete = l->complete == 1 };
+    for (int i = 0; i < r->n_tracks; i++) {
+        told->channels += r->track[i].last > INT64_MIN;
+        if (r->track[i].last > told->step) told->step = r->track[i].last;
+    }
+    for (int i = 0; i < r->n_series; i++) {
+        told->metrics += r->series[i].last > INT64_MIN;
+        if (r->series[i].last > told->step) told->step = r->series[i].last;
+    }
+    if (r->warning) snprintf(told->warning, sizeof told->warning, "%s", r->warning);
+}
+
+static int write_out(struct layout *l, const char *from, const char *to,
+                     mls_recovered *told, mls_error *e)
+{
+    const char *fresh = mls_arena_printf(l->a, "%s.new", to);
     mls_recorder *r = mls_recorder_plan(&l->config, e);
     if (!r) return 0;
     if (!mls_recorder_readable(r, from))
         mls_error_set(&r->error, "is damaged: not all of it can be read");
-    int ok = !r->error.set && mls_recorder_build(r, &l->config, to) &&
-             mls_recorder_take(r, from, INT64_MAX);
-    for (int i = 0; ok && i < r->n_tracks; i++)
-        if (r->track[i].spikes) ok = mls_spikes_sorted(&r->track[i], r->file);
-    if (ok) {
-        mls_rec_init();
-        ok = H5Fflush(r->file, H5F_SCOPE_GLOBAL) >= 0;
-        if (!ok) mls_error_set(&r->error, "%s cannot be written", to);
-    }
+    int ok = fresh && !r->error.set && mls_recorder_build(r, &l->config, fresh) &&
+             mls_recorder_take(r, from, INT64_MAX) && mls_recorder_last(r);
+    if (ok && !mls_recorder_shut(r))
+        mls_error_set(&r->error, "%s cannot be written", fresh);
+    ok = ok && !r->error.set && mls_recorder_verify(fresh, r, 0, &r->error) &&
+         mls_rec_move(fresh, to, &r->error);
     if (!ok) {
-        mls_error_set(e, "%s: %s", from, r->error.text);
-        unlink(to);
+        mls_error_set(e, "%s: %s", from,
+                      r->error.set ? r->error.text : "out of memory");
+        if (fresh) unlink(fresh);
+    } else if (told) {
+        tell(r, l, told);
     }
     mls_recorder_free(r);
-    return ok && mls_rec_sync(to, e);
+    return ok;
 }
 
-int mls_record_recover(const char *from, const char *to, mls_error *e)
+int mls_record_recover(const char *from, const char *to, mls_recovered *told,
+                       mls_error *e)
 {
     mls_rec_init();
     mls_arena a = { 0 };
@@ -188,17 +219,17 @@ int mls_record_recover(const char *from, const char *to, mls_error *e)
     struct described d = { &l, from };
     int ok = 0;
     if (access(from, R_OK) != 0)
-        mls_error_set(e, "%s: cannot be read", from);
+        mls_error_set(e, "%s: cannot be read: %s", from, strerror(errno));
     else if (access(to, F_OK) == 0)
         mls_error_set(e, "%s exists already; give the recovered file another name", to);
     else if (!mls_rec_survives(describable, &d))
         mls_error_set(
             e,
-            "%s: nothing can be recovered: it is no recording of mls, or it was "
-            "damaged beyond its last flush",
+            "%s: nothing can be recovered: it is so damaged that reading it ends the "
+            "process",
             from);
     else
-        ok = describe(&l, from, e) && write_out(&l, from, to, e);
+        ok = describe(&l, from, e) && write_out(&l, from, to, told, e);
     mls_arena_free(&a);
     return ok;
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const char *const KEYS[] = { "selector", "1",     "every",      "steps",
-                                    "samples",  "units", "round_bits", NULL };
+                                    "samples",  "units", "round_bits", "report", NULL };
 
 static int64_t whole(const mls_value *v, const char *key, int64_t most, mls_error *e)
 {
@@ -33,6 +33,10 @@ static void parse_one(const mls_value *v, mls_request *r, mls_arena *a, mls_erro
         r->samples = whole(v, "samples", INT64_MAX, e);
         r->units = whole(v, "units", INT64_MAX, e);
         r->round_bits = (int)whole(v, "round_bits", 23, e);
+        r->report = mls_value_get_bool(v, "report", 0, e);
+        if (!e->set && r->report && r->samples != 1)
+            mls_error_set(e, "%s`report` is a matrix of time and units: it needs "
+                          "`samples` = 1", mls_value_where(a, v));
     } else {
         mls_error_set(
             e,
@@ -124,6 +128,16 @@ static int64_t least(int64_t request, int64_t all)
     return request > 0 && request < all ? request : all;
 }
 
+/* A report of spikes only would be empty: they have a place of their own. */
+static void no_states(const mls_request *r, const mls_channel *ch, int n_ch,
+                      mls_error *e)
+{
+    for (int k = 0; k < n_ch; k++)
+        if (matches(r->selector, &ch[k]) && !(ch[k].flags & MLS_SPIKES)) return;
+    mls_error_set(e, "record: \"%s\" asks for a `report`, which is for states; spikes "
+                  "are under /spikes as they are", r->selector);
+}
+
 /* How often: the number of evaluations is not known here, so up to 100 are assumed. */
 static int64_t records(const mls_request *r, int64_t steps)
 {
@@ -137,7 +151,8 @@ static double channel_bytes(const mls_request *r, const mls_channel *ch, int64_t
 {
     const double cells = (double)least(r->steps, T) * (double)least(r->samples, B) *
                          (double)least(r->units, ch->width);
-    return (double)records(r, steps) * cells * (ch->flags & MLS_SPIKES ? 0.5 : 4.0);
+    if (ch->flags & MLS_SPIKES) return (double)records(r, steps) * cells * 0.5;
+    return (double)(records(r, steps) + (r->report ? 1 : 0)) * cells * 4.0;
 }
 
 static void too_much(const mls_request *r, const mls_channel *ch, double worst,
@@ -174,6 +189,8 @@ int64_t mls_request_bytes(const mls_request *r, int n, const mls_channel *ch, in
             nothing(r[i].selector, ch, n_ch, e);
             return 0;
         }
+        if (r[i].report) no_states(&r[i], ch, n_ch, e);
+        if (e->set) return 0;
     }
     double sum = 0, most = 0;
     const mls_request *by = NULL;

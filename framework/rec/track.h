@@ -8,7 +8,7 @@
 #include "rec/scale.h"
 
 #define MLS_RECORD_FORMAT  "mls-record"
-#define MLS_RECORD_VERSION "1.0.0"
+#define MLS_RECORD_VERSION "1.1.0"
 
 enum { MLS_SPIKE_COLUMNS = 5, MLS_SPIKE_CHUNK = 8192, MLS_INDEX_CHUNK = 256 };
 
@@ -19,7 +19,7 @@ typedef struct mls_track {
     int         spikes;
     int64_t     T, B, U;           /* what is kept of a forward                          */
     int64_t     every;
-    int         round_bits;
+    int         round_bits, report;
     int         due, open;         /* this forward is wanted; a record has begun         */
     int64_t     next_t;            /* time step that comes next in the open record       */
     int64_t     last;              /* training step of the newest record                 */
@@ -74,6 +74,12 @@ void mls_states_add(mls_track *t, const float *x, int64_t T, int64_t B, int64_t 
                     int64_t t0);
 void mls_states_end(mls_track *t, int64_t now, mls_error *e);
 
+/* report.c: /report/<track>, SONATA's matrix of time and elements.  Declared with the rest;
+ * filled with the newest record when the file ends.                                      */
+int mls_report_create(mls_track *t, hid_t file, double step_ms, mls_scales *s,
+                      mls_error *e);
+int mls_report_write(mls_track *t, hid_t file, mls_error *e);
+
 /* metrics.c */
 int mls_series_plan(mls_series *m, mls_arena *a, mls_error *e);
 int mls_series_create(mls_series *m, hid_t file, mls_scales *s, mls_error *e);
@@ -83,6 +89,10 @@ int mls_recorder_each(mls_recorder *r, int (*body)(mls_column *c, void *arg), vo
 /* An empty recorder with all columns planned; then a file for it at `path`. */
 mls_recorder *mls_recorder_plan(const mls_recorder_config *c, mls_error *e);
 int  mls_recorder_build(mls_recorder *r, const mls_recorder_config *c, const char *path);
+/* What is known only at the end: the order of spikes, reports. */
+int  mls_recorder_last(mls_recorder *r);
+/* Closes the file, which the recorder then no longer has; 0 on failure. */
+int  mls_recorder_shut(mls_recorder *r);
 void mls_recorder_free(mls_recorder *r);
 /* verify.c: reopens and compares the counts of all columns. */
 int mls_recorder_verify(const char *path, mls_recorder *r, int complete, mls_error *e);

@@ -43,6 +43,7 @@ static int build(mls_model *m, const mls_registry *r, const mls_value *config, i
     m->config = mls_conf_resolve(a, config, e);
     if (!m->config) return 0;
     m->train = mls_value_get(m->config, "train");
+    mls_rec_locking(strcmp(mls_value_get_string(m->config, "locking", "on", e), "off"));
     m->seed = (uint64_t)mls_value_get_int(m->config, "seed", 1, e);
     m->batch = mls_value_get_int(m->train, "batch", 8, e);
     m->feed = mls_feed_open(r, mls_value_get(m->config, "task"), m->seed, e);
@@ -75,7 +76,7 @@ static void plugins(mls_arena *a, const mls_registry *r, const mls_value *v,
 static void identify(mls_model *m, const mls_registry *r)
 {
     static const char *const idle[] = {"threads", "timeout", "name", "budget",
-                                       "expect"};
+                                       "expect", "locking"};
     mls_value *all = mls_value_map(&m->arena), *files = mls_value_map(&m->arena);
     mls_value *config = mls_value_copy(&m->arena, m->config);
     for (size_t i = 0; i < sizeof idle / sizeof *idle; i++)

@@ -91,6 +91,12 @@ static resolved resolve(const maker *m, mls_arena *a, const mls_value *point, ml
         if (part)
             mls_value_set(a, config, parts[i], part);
     }
+    static const char *const own[] = { "step_ms", "locking" };
+    for (int i = 0; i < 2; i++) {
+        const mls_value *v = mls_value_get(m->settings, own[i]);
+        if (v)
+            mls_value_set(a, config, own[i], mls_value_copy(a, v));
+    }
     const mls_value *record = mls_value_get(m->settings, "record");
     if (record && record->kind == MLS_V_LIST)
         mls_value_set(a, config, "record",
@@ -167,7 +173,9 @@ static void identify(mls_arena *a, const mls_registry *r, mls_plan_trial *t, mls
     char hash[65];
     mls_value *all = mls_value_map(a), *hashes = mls_value_map(a);
     plugins(a, r, t->config, hashes, e);
-    mls_value_set(a, all, "config", mls_value_copy(a, t->config));
+    mls_value *config = mls_value_copy(a, t->config);
+    mls_value_remove(config, "locking");             /* a matter of the disk alone */
+    mls_value_set(a, all, "config", config);
     mls_value_set(a, all, "plugins", hashes);
     mls_value_set(a, all, "seed", mls_value_int(a, t->seed));
     mls_value_hash(all, hash);

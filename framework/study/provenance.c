@@ -115,6 +115,25 @@ static void libraries(mls_provenance *p, mls_arena *a)
     if (h5 && h5(&x, &y, &z) >= 0)
         add(p, "hdf5", mls_arena_printf(a, "%u.%u.%u", x, y, z));
     add(p, "openblas", mls_k_blas_version());
+    /* "$LuaVersion: Lua 5.4.4  Copyright ..." */
+    const char *ident = dlsym(RTLD_DEFAULT, "lua_ident");
+    const char *lua = ident ? strstr(ident, "Lua 5") : NULL;
+    if (lua) add(p, "lua", mls_arena_printf(a, "%.*s", (int)strcspn(lua + 4, " "),
+                                            lua + 4));
+    /* libmd does not tell: its file has the version in its name */
+    Dl_info where;
+    void *hash = dlsym(RTLD_DEFAULT, "SHA256Init");
+    char *file = hash && dladdr(hash, &where) ? realpath(where.dli_fname, NULL) : NULL;
+    const char *so = file ? strstr(file, "libmd.so.") : NULL;
+    if (so) add(p, "libmd", mls_arena_strdup(a, so + 9));
+    free(file);
+}
+
+mls_provenance mls_provenance_libraries(mls_arena *a)
+{
+    mls_provenance p = { mls_arena_zalloc(a, MOST_FACTS * sizeof *p.fact), 0 };
+    if (p.fact) libraries(&p, a);
+    return p;
 }
 
 static void machine(mls_provenance *p, mls_arena *a)

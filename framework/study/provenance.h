@@ -14,5 +14,7 @@ typedef struct mls_provenance {
 mls_provenance mls_provenance_make(mls_arena *a, const mls_registry *r,
                                    const char *command_line, int threads,
                                    uint64_t seed);
+/* Only the libraries, with the versions that run. */
+mls_provenance mls_provenance_libraries(mls_arena *a);
 
 #endif

@@ -355,7 +355,7 @@ static int open_recorder(trial *t)
         .n_channels = n_channels,
         .T = T,
         .B = m->batch,
-        .step_ms = 1.0,
+        .step_ms = mls_value_get_real(m->config, "step_ms", 1.0, t->e),
         .config_yaml = mls_value_to_yaml(a, m->config),
         .provenance = (const char *const(*)[2])p.fact,
         .n_provenance = p.n,

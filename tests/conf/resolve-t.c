@@ -53,6 +53,8 @@ static void test_defaults(void **state)
         {"task", "{\"component\":\"task.text\"}"},
         {"seed", "1"},
         {"record", "[]"},
+        {"step_ms", "absent"},
+        {"locking", "absent"},
         {"network.width", "128"},
         {"network.layers", "2"},
         {"network.norm", "\"rms\""},

@@ -186,7 +186,7 @@ static void test_damaged(void **state)
         memset(&e, 0, sizeof e);
         if (aside)
             mls_record_recover(scene_path(dir, "record.h5.damaged-1"),
-                               scene_path(dir, "r.h5"), &e);
+                               scene_path(dir, "r.h5"), NULL, &e);
         scene_remove(dir);
     }
 }
@@ -232,7 +232,7 @@ static void test_full(void **state)
         if (WEXITSTATUS(status) == 4) {
             mls_error e = { 0 };
             if (!mls_record_recover(scene_path(dir, "record.h5.part"),
-                                    scene_path(dir, "r.h5"), &e))
+                                    scene_path(dir, "r.h5"), NULL, &e))
                 fail_msg("limit %d/8: %s", k, e.text);
             later++;
         }

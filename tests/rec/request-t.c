@@ -116,6 +116,22 @@ static void test_parse(void **state)
         assert_non_null(strstr(e.text, bad[i].key));
     }
     memset(&e, 0, sizeof e);
+    list = mls_value_list(&a);
+    mls_value *report = map(&a, "head.out", "samples", 1);
+    mls_value_set(&a, report, "report", mls_value_bool(&a, 1));
+    mls_value_push(&a, list, report);
+    assert_true(mls_request_parse(list, &r, &n, &a, &e));
+    assert_int_equal(r[0].report, 1);
+    assert_int_equal(mls_request_bytes(r, 1, CHANNEL, 4, 100, 8, 100, 0, &e),
+                     (100 + 1) * 100 * 10 * 4);
+    r[0].selector = "enc.spikes";
+    mls_request_bytes(r, 1, CHANNEL, 4, 100, 8, 100, 0, &e);
+    assert_non_null(strstr(e.text, "spikes are under /spikes"));
+    memset(&e, 0, sizeof e);
+    mls_value_set(&a, report, "samples", mls_value_int(&a, 2));
+    assert_false(mls_request_parse(list, &r, &n, &a, &e));
+    assert_non_null(strstr(e.text, "`samples` = 1"));
+    memset(&e, 0, sizeof e);
     assert_false(mls_request_parse(mls_value_string(&a, "enc.spikes"), &r, &n, &a, &e));
     mls_arena_free(&a);
 }

@@ -41,6 +41,7 @@ static const mls_channel CHANNEL[] = {
     { "layer0.enc", "membrane", "mV", "membrane before the reset", 0, SCENE_U },
     { "layer1.liq", "state", NULL, NULL, 0, SCENE_U },
     { "layer1.liq", "unwanted", NULL, NULL, 0, SCENE_U },
+    { "layer1.liq", "tau", "ms", "time constant", 0, SCENE_U },
 };
 
 static const mls_request REQUEST[] = {
@@ -51,6 +52,7 @@ static const mls_request REQUEST[] = {
       .units = 4,
       .round_bits = 10 },
     { .selector = "liq.state", .every = 0, .steps = 7 },
+    { .selector = "liq.tau", .every = 4, .samples = 1, .report = 1 },
 };
 
 static const char *const METRIC[] = { "training.loss", "validation.loss" };
@@ -61,9 +63,9 @@ void scene_config(mls_recorder_config *c, const char *dir, int64_t resume_step)
 {
     *c = (mls_recorder_config){ .dir = dir,
                                 .request = REQUEST,
-                                .n_requests = 3,
+                                .n_requests = 4,
                                 .channel = CHANNEL,
-                                .n_channels = 4,
+                                .n_channels = 5,
                                 .T = SCENE_T,
                                 .B = SCENE_B,
                                 .step_ms = 0.5,
@@ -99,7 +101,7 @@ static void forward(mls_observer o, int64_t step)
     static const int64_t cut[3] = { 0, 5, SCENE_T };
     float x[SCENE_T * SCENE_B * SCENE_U];
     for (int part = 0; part < 2; part++)
-        for (int k = 0; k < 4; k++) {
+        for (int k = 0; k < 5; k++) {
             const int64_t t0 = cut[part], n = cut[part + 1] - t0;
             if (!o.wanted(o.arg, CHANNEL[k].node, CHANNEL[k].name)) continue;
             for (int64_t i = 0; i < n * SCENE_B * SCENE_U; i++) {

@@ -12,7 +12,8 @@ char *scene_dir(void);
 void  scene_remove(const char *dir);
 char *scene_path(const char *dir, const char *file);       /* static buffers, 8 of them */
 
-/* Requests: every spike, states every 5 steps (3 samples, rounded), states at evaluations. */
+/* Requests: every spike, states every 5 steps (3 samples, rounded), states at evaluations,
+ * and a report of one sample. */
 void  scene_config(mls_recorder_config *c, const char *dir, int64_t resume_step);
 int   scene_spikes(int64_t step, int64_t t, int64_t b, int64_t u);         /* 0 or 1     */
 float scene_state(int64_t step, int64_t t, int64_t b, int64_t u);
