@@ -74,6 +74,7 @@ static int probe(void *arg)
         ok = in_order(&r->track[i].step, p->file);
     for (int i = 0; ok && i < r->n_series; i++)
         ok = in_order(&r->series[i].step, p->file);
+    mls_arena_free(&a);
     return ok;
 }
 
