@@ -155,8 +155,9 @@ static int run_plan(mls_arena *a, const command *c, const mls_plan *p,
         return 1;
     mls_meter meter;
     mls_meter_start(&meter, stderr);
+    /* MLS_EXE: under a tool that runs this program, /proc/self/exe is the tool */
     mls_runner r = { .job = job, .n_jobs = p->n, .parallel = c->parallel,
-                     .timeout = p->timeout,
+                     .timeout = p->timeout, .exe = getenv("MLS_EXE"),
                      .plugin_path = c->plugin_path, .journal = journal, .stop = &stop,
                      .watch = mls_meter_watch, .arg = &meter };
     if (mls_journal_repaired(journal))
