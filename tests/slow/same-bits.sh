@@ -15,14 +15,14 @@ study=$MLS_SOURCE/tests/slow/kill.lua
 check $? "two trials at a time: the same files"
 
 # A comma as the decimal point, where such a locale can be had.
-lang=C.UTF-8
+lang=C.UTF-8 here=
 if locale -a 2>/dev/null | grep -qx de_DE.utf8; then lang=de_DE.UTF-8
 elif localedef -i de_DE -f UTF-8 "$dir/de_DE.utf8" 2>/dev/null; then
-    lang=de_DE.UTF-8; LOCPATH=$dir; export LOCPATH
+    lang=de_DE.UTF-8 here=$dir
 fi
 echo "# LC_ALL=$lang"
 mkdir "$dir/elsewhere"
-(cd "$dir/elsewhere" && LC_ALL=$lang LANG=$lang TZ=Asia/Kathmandu \
+(cd "$dir/elsewhere" && LC_ALL=$lang LANG=$lang TZ=Asia/Kathmandu ${here:+env LOCPATH="$here"} \
     "$mls" run "$study" --results here -j2 >"$dir/out" 2>"$dir/err") &&
     same_study "$dir/one/kill" "$dir/elsewhere/here/kill"
 check $? "another folder, LC_ALL=$lang, TZ=Asia/Kathmandu: the same files"
