@@ -2,6 +2,7 @@
 
 #include "conf/conf.h"
 #include "study/budget.h"
+#include "study/settings.h"
 #include "study/trial.h"
 #include "train/loop.h"
 
@@ -293,6 +294,8 @@ void mls_plan_make(mls_arena *a, const mls_plan_source *s, const char *const *fi
     out->timeout = mls_value_get_real(m.settings, "timeout", 0.0, e);
     m.name = out->name;
     mls_grid_expand(a, mls_value_get(m.settings, "vary"), s->where, s->arg, &grid, e);
+    if (!e->set)
+        mls_study_settings_check(m.settings, &grid, e);
     for (int i = 0; i < n_filters && !e->set; i++)
         mls_grid_filter(a, &grid, filter[i], e);
     if (!e->set && grid.n == 0)
