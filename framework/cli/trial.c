@@ -39,6 +39,16 @@ static void speak(void *arg, const mls_progress *p)
     if (fputs("}\n", stdout) < 0 || fflush(stdout) != 0) mls_cli_stop = 1;
 }
 
+/* The log may be on a full disk: the runner hears of the end as well. */
+static void speak_last(const mls_error *e)
+{
+    mls_arena a = { 0 };
+    const mls_value *text = mls_value_string(&a, e->text);
+    const char *json = text ? mls_value_to_json(&a, text, 0) : NULL;
+    if (json && fprintf(stdout, "{\"failed\":%s}\n", json) >= 0) fflush(stdout);
+    mls_arena_free(&a);
+}
+
 int mls_verb_trial(int argc, char **argv, const mls_registry *r, mls_error *e)
 {
     mls_arena a = { 0 };
@@ -59,6 +69,7 @@ int mls_verb_trial(int argc, char **argv, const mls_registry *r, mls_error *e)
                                  .stop = &mls_cli_stop,
                                  .command_line = mls_cli_line()};
     if (config) end = mls_trial_run(config, dir, &o, e);
+    if (end < 0 && e->set) speak_last(e);
     mls_arena_free(&a);
     return end == 0 ? MLS_EXIT_DONE : end == 1 ? MLS_EXIT_STOPPED
            : dir ? MLS_EXIT_FAILED : MLS_EXIT_USAGE;

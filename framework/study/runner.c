@@ -38,6 +38,8 @@ static void hear_line(mls_job *job, const char *line)
         job->loss = json_number_value(v);
     if ((v = json_object_get(o, "rate")) && json_is_number(v))
         job->rate = json_number_value(v);
+    if ((v = json_object_get(o, "failed")) && json_is_string(v))
+        snprintf(job->reason, sizeof job->reason, "%.500s", json_string_value(v));
     json_decref(o);
 }
 
@@ -114,9 +116,9 @@ static void judge(mls_job *job, int status, double timeout)
                      (long long)job->step);
     } else {
         last_line(job, 0, said, sizeof said);
-        snprintf(job->reason, sizeof job->reason, "%s", *said ? said
-                 : "failed without a message");
-        if (!*said)
+        if (*said)
+            snprintf(job->reason, sizeof job->reason, "%s", said);
+        else if (!*job->reason)          /* it may have said why, as when the disk is full */
             snprintf(job->reason, sizeof job->reason, "exit status %d without a message",
                      WEXITSTATUS(status));
     }

@@ -17,6 +17,7 @@ static const char program[] =
     "  fine) echo 'loss: 1.5' > \"$2/result.yaml\" ;;\n"
     "  wrong) echo 'first line' >&2; echo 'the loss is NaN at step 1' >&2; exit 1 ;;\n"
     "  crash) echo 'crashed: SIGSEGV in layer0.mix' >&2; kill -SEGV $$ ;;\n"
+    "  full) echo '{\"failed\":\"the disk is full\"}'; exit 1 ;;\n"
     "  quiet) kill -BUS $$ ;;\n"
     "  slow) trap 'exit 3' TERM; sleep 20 & wait ;;\n"
     "esac\n";
@@ -50,12 +51,13 @@ static int go(mls_job *job, int n, int parallel, double timeout,
 
 static void outcomes(void **state)
 {
-    mls_job job[4];
-    static const char *const how[] = { "fine", "wrong", "crash", "quiet" };
+    mls_job job[5];
+    static const char *const how[] = { "fine", "wrong", "crash", "quiet", "full" };
     (void)state;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         prepare(&job[i], how[i]);
-    assert_int_equal(go(job, 4, 2, 0.0, NULL), 0);
+    assert_int_equal(go(job, 5, 2, 0.0, NULL), 0);
+    assert_string_equal(job[4].reason, "the disk is full");      /* and its log empty */
     assert_int_equal(job[0].state, MLS_JOB_DONE);
     assert_int_equal(job[0].steps, 4);
     assert_int_equal(job[1].state, MLS_JOB_FAILED);
