@@ -130,7 +130,16 @@ static void open(mls_ctx *c, void *self, mls_task_shape *shape)
         s->of[k] = mls->alloc(c, (size_t)n * sizeof *s->of[k]);
         if (!s->of[k]) return;
         s->n_of[k] = ranges(c, name[k], text[k], n, s->of[k]);
-        for (int i = 0; i < s->n_of[k]; i++) needed[s->of[k][i]] = 1;
+        for (int i = 0; i < s->n_of[k]; i++) {
+            char *mine = &needed[s->of[k][i]];
+            if (*mine) {            /* *mine - 1: the split that has it */
+                mls->fail(c, "file %d (%s) is in %s and in %s: what is trained on cannot "
+                          "be tested on", s->of[k][i], names[s->of[k][i]], name[*mine - 1],
+                          name[k]);
+                return;
+            }
+            *mine = (char)(k + 1);
+        }
     }
     read_files(c, s, reader, names, n, needed);
     for (int k = 0; k < 3; k++)

@@ -277,9 +277,10 @@ static void test_series(void **state)
     write_series("b.npy", 11, 2, 1000);
     write_series("a.npy", 12, 2, 0);
     write_series("c.npy", 4, 2, 2000);
+    write_series("d.npy", 11, 2, 3000);
     fclose(fopen(scene_path(dir, "SOURCE.txt"), "w"));
     void *self = open_task(c, &shape, "path", dir, "train", "0-1", "validation", "2",
-                           "test", "1", "window", "4", "stride", "3", NULL);
+                           "test", "3", "window", "4", "stride", "3", NULL);
     if (error.set) fail_msg("%s", error.text);
     assert_true(shape.steps == 4 && shape.input == 2 && shape.output == 2 &&
                 shape.per_step);
@@ -291,9 +292,12 @@ static void test_series(void **state)
     mls_sample s = { .steps = 4, .x = x, .target = y };
     c->task->fill(&ctx, self, 0, 4, 9, &s);            /* second window of b */
     assert_true(x[0] == 1006 && x[7] == 1013 && y[0] == 1008 && y[7] == 1015);
-    open_task(c, &shape, "path", dir, "train", "0-3", "validation", "2", "test", "1",
+    open_task(c, &shape, "path", dir, "train", "0-4", "validation", "2", "test", "1",
               NULL);
-    assert_non_null(strstr(error.text, "files 0 to 2"));
+    assert_non_null(strstr(error.text, "files 0 to 3"));
+    open_task(c, &shape, "path", dir, "train", "0-1", "validation", "2", "test", "1-3",
+              NULL);
+    assert_non_null(strstr(error.text, "file 1 (b.npy) is in train and in test"));
     open_task(c, &shape, "path", dir, "train", "x", "validation", "2", "test", "1",
               NULL);
     assert_non_null(strstr(error.text, "\"x\""));
