@@ -35,6 +35,25 @@ static void meets(mls_arena *a, const mls_value *config, const mls_task_shape *s
     }
 }
 
+/* Settings that are right each by itself and together would give figures that mean
+ * nothing.                                                                              */
+static void sensible(mls_arena *a, const mls_value *config, const mls_task_shape *s,
+                     mls_error *e)
+{
+    const mls_value *order = mls_value_get_path(config, "task.order");
+    const mls_value *nodes = mls_value_get_path(config, "network.nodes");
+    if (mls_value_get_bool(mls_value_get(config, "train"), "carry", 0, e) && order &&
+        order->kind == MLS_V_STRING && !strcmp(order->string, "random"))
+        mls_error_set(e, "train.carry gives a sample the states of the one before it in "
+                         "the data, but task.order is random: set task.order to "
+                         "contiguous");
+    for (int i = 0; s->is_text && nodes && i < nodes->n && !e->set; i++)
+        if (mls_value_get_bool(nodes->item[i], "bidirectional", 0, e))
+            mls_error_set(e, "%snetwork.nodes.%s is bidirectional: it would see the next "
+                             "character, which it is to predict",
+                          mls_value_where(a, nodes->item[i]), nodes->key[i]);
+}
+
 /* Resolves, opens the task and builds the network (dry: without memory). */
 static int build(mls_model *m, const mls_registry *r, const mls_value *config, int dry,
                  mls_error *e)
@@ -56,6 +75,7 @@ static int build(mls_model *m, const mls_registry *r, const mls_value *config, i
     if (!m->net) return 0;
     mls_value_set(a, m->config, "task", mls_feed_resolved(m->feed, a));
     mls_value_set(a, m->config, "network", mls_net_resolved(m->net, a));
+    sensible(a, m->config, mls_feed_shape(m->feed), e);
     return !e->set;
 }
 

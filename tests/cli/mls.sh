@@ -79,6 +79,13 @@ printf 'task: {component: task.text, path: /nowhere}\n' >"$dir/bad.yaml"
 says "/nowhere" "$mls" train "$dir/bad.yaml" --out "$dir/z"; check $? "a missing data file is named"
 printf 'name: ../z\ntask: {component: task.delayed_copy}\n' >"$dir/bad.yaml"
 says 'as the name of a folder' "$mls" train "$dir/bad.yaml"; check $? "a name is no path"
+tiny="--task llm --data $dir/x.txt --hidden-dim 16 --num-layers 1 --sequence-length 32 --steps 2 --quiet"
+says 'task.order is random' "$mls" train $tiny --out "$dir/y" --set train.carry=true &&
+    status 0 "$mls" train $tiny --out "$dir/y" --set train.carry=true --set task.order=contiguous
+check $? "states are carried over contiguous text only"
+says 'would see the next character' "$mls" train $tiny --out "$dir/w" --integration-mode attention \
+    --set network.nodes.att.bidirectional=true
+check $? "no network may read the text that it predicts"
 status 2 "$mls" eval; check $? "wrong usage is status 2"
 status 1 "$mls" eval "$dir/nothing"; check $? "a failure is status 1"
 status 0 "$mls" help && status 0 "$mls" help train && status 0 "$mls" help encoder.lif &&

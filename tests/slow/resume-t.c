@@ -167,7 +167,7 @@ static void carried(void **state)
     assert_non_null(f);
     for (int i = 0; i < 4000; i++) fputc("abcdefgh \n"[(i * i / 7) % 10], f);
     assert_int_equal(fclose(f), 0);
-    snprintf(task, sizeof task, "text, path: %s, length: 12", text);
+    snprintf(task, sizeof task, "text, path: %s, length: 12, order: contiguous", text);
     every_step("sequential", task, "carry: true");
     every_step("bidirectional", task, "optimiser: sgd, carry: true");
     unlink(text);
