@@ -46,7 +46,7 @@ int posix_memalign(void **out, size_t align, size_t n)
 }
 #else
 #define COUNTED 0
-static int64_t taken;
+__attribute__((unused)) static int64_t taken;
 #endif
 
 #endif
