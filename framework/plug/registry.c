@@ -173,7 +173,7 @@ static const char *installed(mls_registry *r)
     if (strncmp(MLS_PLUGINDIR, prefix, n) || !binary(exe, sizeof exe) || !cut(exe)
         || !cut(exe))
         return MLS_PLUGINDIR;
-    char *folder = mls_arena_printf(&r->arena, "%s/%s", exe, MLS_PLUGINDIR + n);
+    char *folder = mls_arena_printf(&r->arena, "%s/%s", exe, &MLS_PLUGINDIR[n]);
     return folder && is_folder(folder) ? folder : MLS_PLUGINDIR;
 }
 
