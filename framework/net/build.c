@@ -306,7 +306,7 @@ static void make_head(mls_net *net, const mls_value *spec, mls_error *e)
     n->component->setup(&n->ctx, n->self);
 }
 
-static void resolve(mls_net *net, const mls_value *head)
+static void resolve(mls_net *net)
 {
     mls_arena *a = &net->arena;
     mls_value *nodes = mls_value_map(a);
@@ -314,7 +314,6 @@ static void resolve(mls_net *net, const mls_value *head)
         mls_value_set(a, nodes, net->name[v],
                       mls_option_dump(net->registry, net->component[v], net->node[v].self, a));
     mls_value_set(a, net->spec, "nodes", nodes);
-    (void)head;
     const node *h = &net->node[net->n_nodes - 1];
     mls_value_set(a, net->spec, "head", mls_option_dump(net->registry, h->component, h->self, a));
 }
@@ -387,7 +386,7 @@ mls_net *mls_net_build(const mls_net_config *config, mls_error *e)
     for (int l = 0; l < net->layers && !e->set; l++) make_layer(net, l, e);
     if (!e->set) make_head(net, mls_value_get(net->spec, "head"), e);
     mls_net_make_weights(net, e);
-    if (!e->set) resolve(net, NULL);
+    if (!e->set) resolve(net);
     net->error = NULL;
     if (!e->set) return net;
     mls_net_free(net);
