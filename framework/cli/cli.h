@@ -80,13 +80,13 @@ void mls_bar_end(mls_bar *b);
 
 /* ---- Verbs: exit status; a message in e becomes status 1 (or what the verb says) ------- */
 
-int mls_verb_train(int argc, char **argv, const mls_registry *r, mls_error *e);
-int mls_verb_eval(int argc, char **argv, const mls_registry *r, mls_error *e);
-int mls_verb_generate(int argc, char **argv, const mls_registry *r, mls_error *e);
-int mls_verb_trial(int argc, char **argv, const mls_registry *r, mls_error *e);
-int mls_verb_study(int argc, char **argv, const mls_registry *r, mls_error *e);
-int mls_verb_recover(int argc, char **argv, const mls_registry *r, mls_error *e);
-int mls_verb_list(int argc, char **argv, const mls_registry *r, mls_error *e);
-int mls_verb_help(int argc, char **argv, const mls_registry *r, mls_error *e);
+int mls_verb_train(int argc, char **argv, mls_registry *r, mls_error *e);
+int mls_verb_eval(int argc, char **argv, mls_registry *r, mls_error *e);
+int mls_verb_generate(int argc, char **argv, mls_registry *r, mls_error *e);
+int mls_verb_trial(int argc, char **argv, mls_registry *r, mls_error *e);
+int mls_verb_study(int argc, char **argv, mls_registry *r, mls_error *e);
+int mls_verb_recover(int argc, char **argv, mls_registry *r, mls_error *e);
+int mls_verb_list(int argc, char **argv, mls_registry *r, mls_error *e);
+int mls_verb_help(int argc, char **argv, mls_registry *r, mls_error *e);
 
 #endif

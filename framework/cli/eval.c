@@ -54,7 +54,7 @@ static void evaluate(mls_model *m, const mls_args *args, const char *from, mls_e
     if (!isnan(rate)) fprintf(stdout, "spike_rate: %.9g\n", rate);
 }
 
-int mls_verb_eval(int argc, char **argv, const mls_registry *r, mls_error *e)
+int mls_verb_eval(int argc, char **argv, mls_registry *r, mls_error *e)
 {
     mls_arena a = { 0 };
     mls_args args;

@@ -143,7 +143,7 @@ static void generate(mls_model *m, const mls_args *args, mls_error *e)
     mls_run_free(run);
 }
 
-int mls_verb_generate(int argc, char **argv, const mls_registry *r, mls_error *e)
+int mls_verb_generate(int argc, char **argv, mls_registry *r, mls_error *e)
 {
     mls_arena a = { 0 };
     mls_args args;

@@ -62,7 +62,7 @@ static int show_overview(void)
     return MLS_EXIT_DONE;
 }
 
-static int list(const mls_registry *r, const char *kind, int whole, mls_arena *a)
+static int list(mls_registry *r, const char *kind, int whole, mls_arena *a)
 {
     int n = 0;
     for (int i = 0; i < r->n_components; i++) {
@@ -81,7 +81,7 @@ static int list(const mls_registry *r, const char *kind, int whole, mls_arena *a
     return n;
 }
 
-static void no_kind(const mls_registry *r, const char *kind, mls_error *e)
+static void no_kind(mls_registry *r, const char *kind, mls_error *e)
 {
     const char *names[64] = { NULL };
     char all[600] = "";
@@ -101,7 +101,7 @@ static void no_kind(const mls_registry *r, const char *kind, mls_error *e)
                   n ? all : "none, no plugin was found");
 }
 
-int mls_verb_list(int argc, char **argv, const mls_registry *r, mls_error *e)
+int mls_verb_list(int argc, char **argv, mls_registry *r, mls_error *e)
 {
     mls_arena a = { 0 };
     mls_args args;
@@ -119,7 +119,7 @@ int mls_verb_list(int argc, char **argv, const mls_registry *r, mls_error *e)
     return status;
 }
 
-static int about(const char *what, const mls_registry *r, mls_arena *a, mls_error *e)
+static int about(const char *what, mls_registry *r, mls_arena *a, mls_error *e)
 {
     if (!strcmp(what, "train")) return show_train(a);
     if (!strcmp(what, "modes")) return show_modes(a, e);
@@ -135,7 +135,7 @@ static int about(const char *what, const mls_registry *r, mls_arena *a, mls_erro
     return MLS_EXIT_FAILED;
 }
 
-int mls_verb_help(int argc, char **argv, const mls_registry *r, mls_error *e)
+int mls_verb_help(int argc, char **argv, mls_registry *r, mls_error *e)
 {
     mls_arena a = { 0 };
     int status = MLS_EXIT_DONE;

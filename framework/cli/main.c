@@ -21,7 +21,7 @@
 volatile int mls_cli_stop;
 static char *line;
 
-typedef int (*verb_function)(int, char **, const mls_registry *, mls_error *);
+typedef int (*verb_function)(int, char **, mls_registry *, mls_error *);
 static const struct verb { const char *name; verb_function run; } verbs[] = {
     { "train", mls_verb_train }, { "eval", mls_verb_eval }, { "generate", mls_verb_generate },
     { "run", mls_verb_study }, { "check", mls_verb_study }, { "list", mls_verb_list },

@@ -30,7 +30,7 @@ static void say(const char *from, const char *to, const mls_recovered *r)
     if (*r->warning) fprintf(stderr, "mls: %s\n", r->warning);
 }
 
-int mls_verb_recover(int argc, char **argv, const mls_registry *r, mls_error *e)
+int mls_verb_recover(int argc, char **argv, mls_registry *r, mls_error *e)
 {
     (void)r;
     mls_arena a = { 0 };

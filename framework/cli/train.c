@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int dry(mls_arena *a, const mls_registry *r, const mls_value *config,
+static int dry(mls_arena *a, mls_registry *r, const mls_value *config,
                mls_error *e)
 {
     double flops = 0.0, bytes = 0.0;
@@ -28,7 +28,7 @@ static void report(mls_arena *a, const char *dir, mls_error *e)
     fprintf(stdout, "%s: done\n%s", dir, mls_value_to_yaml(a, r));
 }
 
-static int train(mls_arena *a, int argc, char **argv, const mls_registry *r,
+static int train(mls_arena *a, int argc, char **argv, mls_registry *r,
                  mls_error *e)
 {
     mls_args args;
@@ -70,7 +70,7 @@ static int train(mls_arena *a, int argc, char **argv, const mls_registry *r,
                                                : MLS_EXIT_FAILED;
 }
 
-int mls_verb_train(int argc, char **argv, const mls_registry *r, mls_error *e)
+int mls_verb_train(int argc, char **argv, mls_registry *r, mls_error *e)
 {
     mls_arena a = { 0 };
     const int status = train(&a, argc, argv, r, e);

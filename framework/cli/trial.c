@@ -49,7 +49,7 @@ static void speak_last(const mls_error *e)
     mls_arena_free(&a);
 }
 
-int mls_verb_trial(int argc, char **argv, const mls_registry *r, mls_error *e)
+int mls_verb_trial(int argc, char **argv, mls_registry *r, mls_error *e)
 {
     mls_arena a = { 0 };
     mls_args args;

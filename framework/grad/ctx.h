@@ -15,6 +15,7 @@ struct mls_ctx {
     mls_arena  *network;    /* network lifetime                                     */
     uint64_t    seed;
     void       *owner;      /* the net's node, for setup and states (net/ knows)    */
+    const mls_component *component;  /* whose callback runs; NULL: the network itself */
 };
 
 #endif

@@ -20,9 +20,13 @@ mls_t mls_grad_conv(mls_ctx *c, mls_t x, mls_t w, mls_t bias, mls_state *past, m
 mls_t mls_grad_attention(mls_ctx *c, mls_t q, mls_t kv, const mls_attention *a,
                          mls_state *past, mls_t mask);
 
-/* Host-only. */
-/* Joins n tensors along time: [sum T][B][N]. */
+mls_t mls_grad_scan(mls_ctx *c, mls_t a, mls_t b, mls_state *h, mls_t mask);
 mls_t mls_grad_join(mls_ctx *c, const mls_t *part, int n);
+mls_t mls_grad_sum(mls_ctx *c, mls_t x);
+mls_t mls_grad_pool(mls_ctx *c, mls_t x, mls_pool f, mls_t mask);
+mls_t mls_grad_spike(mls_ctx *c, mls_t v, mls_surrogate f, double slope);
+
+/* Host-only. */
 /* token [T][B] (kept until backward), table [V][N] -> [T][B][N]. */
 mls_t mls_grad_embed(mls_ctx *c, const int32_t *token, int64_t t, int64_t b, mls_t table);
 

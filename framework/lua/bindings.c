@@ -178,7 +178,7 @@ static int data(lua_State *L)
 /* ---- the table ------------------------------------------------------------------------------ */
 
 /* The kinds that there are, and those that every study may name. */
-static void push_kinds(lua_State *L, const mls_registry *r)
+static void push_kinds(lua_State *L, mls_registry *r)
 {
     static const char *const always[] = { "encoder", "adapter", "liquid", "mixer", "fusion",
                                           "head", "task" };

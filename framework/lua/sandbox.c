@@ -271,7 +271,7 @@ static int set_up(lua_State *L)
     return 0;
 }
 
-mls_sandbox *mls_sandbox_new(const mls_registry *r, const char *dir, mls_error *e)
+mls_sandbox *mls_sandbox_new(mls_registry *r, const char *dir, mls_error *e)
 {
     mls_sandbox *s = calloc(1, sizeof *s);
     char real[PATH_MAX];

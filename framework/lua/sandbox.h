@@ -13,7 +13,7 @@
 
 typedef struct mls_sandbox {
     lua_State          *L;
-    const mls_registry *registry;
+    mls_registry *registry;
     mls_arena           arena;
     char                dir[4096];      /* of the study file, absolute                 */
     size_t              used, most;     /* bytes                                       */
@@ -24,7 +24,7 @@ typedef struct mls_sandbox {
 enum { MLS_SANDBOX_MEGABYTES = 256, MLS_SANDBOX_TICKS = 200000 };
 
 /* dir: the folder that `require` reads and mls.here names.  NULL and e on failure. */
-mls_sandbox *mls_sandbox_new(const mls_registry *r, const char *dir, mls_error *e);
+mls_sandbox *mls_sandbox_new(mls_registry *r, const char *dir, mls_error *e);
 void         mls_sandbox_free(mls_sandbox *s);
 
 /* Runs a file and leaves its first result on the stack. 0 and e on failure. */

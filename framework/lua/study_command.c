@@ -176,7 +176,7 @@ static int run_plan(mls_arena *a, const command *c, const mls_plan *p,
     return e->set ? 1 : outcome == 1 ? 130 : failed > 0;
 }
 
-int mls_study_command(int argc, char **argv, const mls_registry *r, mls_error *e)
+int mls_study_command(int argc, char **argv, mls_registry *r, mls_error *e)
 {
     command c;
     int missing = 0;

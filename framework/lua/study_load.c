@@ -108,7 +108,7 @@ static int read_settings(mls_study *s, mls_error *e)
     return !e->set;
 }
 
-mls_study *mls_study_load(const char *path, const mls_registry *r, int *missing,
+mls_study *mls_study_load(const char *path, mls_registry *r, int *missing,
                           mls_error *e)
 {
     char dir[4096];

@@ -8,7 +8,7 @@ typedef struct mls_study mls_study;
 
 /* Runs the file.  NULL and e on failure; *missing is 1 when the reason is only that a
  * data file is absent (may be NULL).                                                    */
-mls_study *mls_study_load(const char *path, const mls_registry *r, int *missing,
+mls_study *mls_study_load(const char *path, mls_registry *r, int *missing,
                           mls_error *e);
 void       mls_study_free(mls_study *s);
 /* Valid as long as the study. */

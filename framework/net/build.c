@@ -182,7 +182,7 @@ static void make_node(mls_net *net, node *n, const char *name, const char *path,
                       const mls_component *c, const mls_value *options, mls_error *e)
 {
     *n = (node){ .net = net, .name = name, .path = path, .component = c, .layer = layer };
-    n->ctx = (mls_ctx){ e, path, NULL, &net->arena, net->seed, n };
+    n->ctx = (mls_ctx){ e, path, NULL, &net->arena, net->seed, n, c };
     n->self = mls_arena_zalloc(&net->arena, c->self_size + 1);
     if (!n->self) {
         mls_error_set(e, "out of memory for %s", path);
@@ -367,7 +367,7 @@ mls_net *mls_net_build(const mls_net_config *config, mls_error *e)
     net->dry = config->dry;
     net->error = e;
     net->self = (node){ .net = net, .name = "", .path = "" };
-    net->self.ctx = (mls_ctx){ e, "network", NULL, &net->arena, net->seed, &net->self };
+    net->self.ctx = (mls_ctx){ e, "network", NULL, &net->arena, net->seed, &net->self, NULL };
     if (!config->spec || config->spec->kind != MLS_V_MAP)
         mls_error_set(e, "network is %s, expected a map",
                       config->spec ? mls_value_kind_name(config->spec) : "absent");

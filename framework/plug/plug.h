@@ -34,6 +34,11 @@ void mls_plug_extend(const char *id, const void *table);
  * folders become warnings.                                                             */
 int mls_registry_load(mls_registry *r, const char *extra, mls_error *e);
 void mls_registry_free(mls_registry *r);
+/* Adds the components of a plugin that is no file (Lua, a test's probe) and keeps the list
+ * sorted.  p lives as long as r; path and fingerprint (which stands for the sha256 of a
+ * file in a trial's identity) are copied.  0 and e: incomplete tables, a name that exists. */
+int  mls_registry_add(mls_registry *r, const mls_plugin_info *p, const char *path,
+                      const char *fingerprint, mls_error *e);
 /* One .so; checks magic, symbol, ABI major, struct sizes, tables.  NULL and e if refused. */
 const mls_plugin_info *mls_plug_open(const char *path, mls_error *e);
 

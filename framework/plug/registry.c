@@ -2,6 +2,7 @@
 #include "base/hash.h"
 #include "plug/elf.h"
 #include "plug/plug.h"
+#include "plug/table.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -193,6 +194,23 @@ int mls_registry_load(mls_registry *r, const char *extra, mls_error *e)
     if (!e->set) add_folder(r, tree ? tree : installed(r), 1, e);
     qsort(r->component, (size_t)r->n_components, sizeof *r->component, by_name);
     return !e->set;
+}
+
+int mls_registry_add(mls_registry *r, const mls_plugin_info *p, const char *path,
+                     const char *fingerprint, mls_error *e)
+{
+    if (r->n_files == FILES) mls_error_set(e, "%s: more than %d plugin files", path, FILES);
+    for (int i = 0; p->components[i] && !e->set; i++)
+        mls_table_check(p, p->components[i], path, e);
+    if (!e->set) add_components(r, p, path, e);
+    if (e->set) return 0;
+    mls_plugin_file *f = &r->file[r->n_files++];
+    f->path = mls_arena_strdup(&r->arena, path);
+    f->info = p;
+    snprintf(f->sha256, sizeof f->sha256, "%s", fingerprint);
+    *p->host = mls_plug_host();
+    qsort(r->component, (size_t)r->n_components, sizeof *r->component, by_name);
+    return 1;
 }
 
 void mls_registry_free(mls_registry *r)

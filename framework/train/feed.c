@@ -66,7 +66,7 @@ mls_feed *mls_feed_open(const mls_registry *r, const mls_value *spec, uint64_t s
     if (!f || !f->name || !f->self) mls_error_set(e, "out of memory for a task");
     if (!e->set) mls_option_apply(r, c, spec, not_options, f->self, &f->arena, e);
     if (!e->set) {
-        mls_ctx ctx = {e, f->name, NULL, &f->arena, seed, NULL};
+        mls_ctx ctx = {e, f->name, NULL, &f->arena, seed, NULL, f->component};
         c->task->open(&ctx, f->self, &f->shape);
     }
     if (!e->set) check_shape(f, e);

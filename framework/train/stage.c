@@ -161,7 +161,7 @@ static void row(mls_stage *s, int64_t b, int split, int64_t epoch, int64_t index
     key = mls_philox_mix(key, (uint64_t)split);
     key = mls_philox_mix(key, (uint64_t)epoch);
     key = mls_philox_mix(key, (uint64_t)index);
-    mls_ctx c = {e, f->name, NULL, &s->arena, f->seed, NULL};
+    mls_ctx c = {e, f->name, NULL, &s->arena, f->seed, NULL, f->component};
     mls_sample one = {f->shape.steps, s->token, s->x, s->dt, s->label, s->target};
     preset(s);
     f->component->task->fill(&c, f->self, split, index, key, &one);

@@ -45,7 +45,7 @@ static void rig_start(rig *r, unsigned flags)
     mls_plug_table.store = rig_store;
     *r = (rig){ 0 };
     r->tape.flags = flags;
-    r->c = (mls_ctx){ &r->error, "test", &r->tape, &r->network, 1, NULL };
+    r->c = (mls_ctx){ &r->error, "test", &r->tape, &r->network, 1, NULL, NULL };
 }
 
 static void rig_stop(rig *r)

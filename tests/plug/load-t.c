@@ -75,10 +75,10 @@ static void abi(void **state)
     has(refusal(plugin_of("info_size")),
         printed("mls_plugin is %zu bytes, expected %zu; rebuild it", info - 8, info));
     has(refusal(plugin_of("component_size")),
-        printed("a component's size is %zu bytes, this mls (ABI 1.0) has %zu; rebuild",
+        printed("a component's size is %zu bytes, this mls (ABI 1.1) has %zu; rebuild",
                 part - 8, part));
     has(refusal(plugin_of("component_long")),
-        printed("a component's size is %zu bytes, this mls (ABI 1.0) has %zu; rebuild",
+        printed("a component's size is %zu bytes, this mls (ABI 1.1) has %zu; rebuild",
                 part + 8, part));
 }
 

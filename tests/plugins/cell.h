@@ -197,7 +197,7 @@ static void cell_open(cell *x, const char *path, const char *options, int64_t ba
                      &x->error);
     if (x->error.set) fail_msg("%s", x->error.text);
     memcpy(x->width, width, sizeof x->width);
-    x->c = (mls_ctx){&x->error, "cell", NULL, &x->arena, seed, x};
+    x->c = (mls_ctx){&x->error, "cell", NULL, &x->arena, seed, x, NULL};
     x->component->setup(&x->c, x->self);
     x->c.tape = &x->tape;
     if (x->error.set) fail_msg("%s", x->error.text);

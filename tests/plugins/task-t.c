@@ -58,7 +58,7 @@ static void open_task(const char *name, const char *options)
     mls_error ignored = { 0 };
     mls_net_build(&(mls_net_config){ &registry, NULL, &(mls_task_shape){ 0 }, 0, 0 },
                   &ignored);
-    k.c = (mls_ctx){ &k.error, "task", NULL, &k.arena, 1, NULL };
+    k.c = (mls_ctx){ &k.error, "task", NULL, &k.arena, 1, NULL, NULL };
     const mls_component *c = mls_registry_find(&registry, name, NULL, &k.error);
     if (!c) fail_msg("%s", k.error.text);
     char *text = mls_arena_printf(&k.arena, "{%s}", options);

@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 #define MLS_ABI_MAJOR 1 /* differs: the plugin is refused               */
-#define MLS_ABI_MINOR 0 /* grows only at the end of structs; see `size` */
+#define MLS_ABI_MINOR 1 /* grows only at the end of structs; see `size` */
 
 typedef struct mls_ctx   mls_ctx;   /* what is being set up or computed   */
 typedef struct mls_state mls_state; /* a named value carried across steps */
@@ -209,9 +209,12 @@ typedef struct mls_task {
 
 /* ---- The host ----------------------------------------------------------------- */
 
-typedef enum { MLS_ADD, MLS_SUB, MLS_MUL, MLS_MAX } mls_binary;
+typedef enum { MLS_ADD, MLS_SUB, MLS_MUL, MLS_MAX, MLS_DIV /* 1.1 */ } mls_binary;
 typedef enum { MLS_SIGMOID, MLS_TANH, MLS_SILU, MLS_GELU, MLS_RELU, MLS_SOFTPLUS,
-               MLS_EXP, MLS_LECUN_TANH, MLS_NEGATE, MLS_SQUARE } mls_unary;
+               MLS_EXP, MLS_LECUN_TANH, MLS_NEGATE, MLS_SQUARE,
+               MLS_LOG, MLS_SQRT, MLS_ABS /* 1.1 */ } mls_unary;
+typedef enum { MLS_FAST_SIGMOID, MLS_ATAN, MLS_LOGISTIC } mls_surrogate;
+typedef enum { MLS_POOL_LAST, MLS_POOL_MEAN, MLS_POOL_SUM } mls_pool;
 
 enum { MLS_DEBUG, MLS_INFO, MLS_WARN };
 
@@ -308,6 +311,19 @@ typedef struct mls_host {
 #endif
         ;
     const void *(*extension)(const char *id);  /* "mls.array-file/1"; NULL if none */
+
+    /* --- since 1.1: forward, differentiable -------------------------------------- */
+    /* h[t] = a[t] h[t-1] + b[t], element by element, [T][B][N].  h: of width N, carries
+     * the last value from chunk to chunk; NULL: starts at 0 and is not carried.  A
+     * masked step keeps h.  mask may be NULL.                                          */
+    mls_t (*scan)(mls_ctx *c, mls_t a, mls_t b, mls_state *h, mls_t mask);
+    mls_t (*join)(mls_ctx *c, const mls_t *part, int n);    /* along time: [sum T][B][N] */
+    mls_t (*sum)(mls_ctx *c, mls_t x);                      /* over features: [T][B][1]  */
+    /* Over time, real steps only: [1][B][N].  mask may be NULL.                         */
+    mls_t (*pool)(mls_ctx *c, mls_t x, mls_pool f, mls_t mask);
+    /* 1 where v > 0, else 0, with the surrogate's slope as its gradient (components'
+     * formulas: plugins/encoder/lif.c); slope 0: the surrogate's usual one.             */
+    mls_t (*spike)(mls_ctx *c, mls_t v, mls_surrogate f, double slope);
 } mls_host;
 
 /* Extension "mls.array-file/1": arrays from HDF5 and .npy files, whole, as float. */
