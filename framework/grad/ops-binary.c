@@ -165,6 +165,7 @@ MLS_INLINE void over_rows_of_b(int64_t i, void *arg, void (*each)(const line *l)
 BINARY(add, a + b, 1.0f, 1.0f)
 BINARY(sub, a - b, 1.0f, -1.0f)
 BINARY(mul, a * b, b, a)
+BINARY(div, a / b, 1.0f / b, -(a / b) / b)
 /* where both are equal each gets half */
 BINARY(max, a > b ? a : b,
        a > b   ? 1.0f
@@ -228,7 +229,8 @@ static void backward(const mls_call *k)
       name##_forward, name##_to_a, name##_to_b }
 
 static const function functions[] = { [MLS_ADD] = ROW(add), [MLS_SUB] = ROW(sub),
-                                      [MLS_MUL] = ROW(mul), [MLS_MAX] = ROW(max) };
+                                      [MLS_MUL] = ROW(mul), [MLS_MAX] = ROW(max),
+                                      [MLS_DIV] = ROW(div) };
 
 mls_t mls_grad_binary(mls_ctx *c, mls_binary f, mls_t a, mls_t b)
 {

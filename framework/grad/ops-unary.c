@@ -1,5 +1,8 @@
 #include "grad/ops-inner.h"
 
+#include <float.h>
+#include <math.h>
+
 /* Each function is one row of a table: its value from x, and its slope from x or y.  */
 
 typedef struct span {
@@ -67,6 +70,16 @@ MLS_INLINE float silu_slope(float x)
     return s + x * s * (1.0f - s);
 }
 
+/* ln x for every x: mls_logf knows normal positive numbers only. */
+MLS_INLINE float log_of(float x)
+{
+    const int tiny = x < FLT_MIN;
+    float y = mls_logf(tiny ? x * 0x1p25f : x) - (tiny ? 25.0f * MLS_LN2 : 0.0f);
+    y = x > FLT_MAX ? x : y;
+    y = x == 0.0f ? -INFINITY : y;
+    return x >= 0.0f ? y : NAN;
+}
+
 /* 1.7159 tanh(0.666 x), as ncps has it */
 #define LECUN_SIZE 1.7159f
 #define LECUN_RATE 0.666f
@@ -82,6 +95,10 @@ UNARY(lecun, LECUN_SIZE * mls_tanhf(LECUN_RATE * x),
       LECUN_RATE * (LECUN_SIZE - y * y * (1.0f / LECUN_SIZE)))
 UNARY(negate, -x, -1.0f)
 UNARY(square, x * x, 2.0f * x)
+UNARY(log, log_of(x), 1.0f / x)
+UNARY(sqrt, sqrtf(x), 0.5f / y)
+/* at 0 the slope of abs is taken as 0 */
+UNARY(abs, fabsf(x), x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : 0.0f)
 UNARY(scale, s->a * x + s->b, s->a)
 
 typedef struct function {
@@ -117,6 +134,8 @@ static const function functions[] = {
     [MLS_RELU] = ROW(relu),       [MLS_SOFTPLUS] = ROW(softplus),
     [MLS_EXP] = ROW(exp),         [MLS_LECUN_TANH] = ROW(lecun),
     [MLS_NEGATE] = ROW(negate),   [MLS_SQUARE] = ROW(square),
+    [MLS_LOG] = ROW(log),         [MLS_SQRT] = ROW(sqrt),
+    [MLS_ABS] = ROW(abs),
 };
 static const function scale = ROW(scale);
 

@@ -85,6 +85,11 @@ void mls_plug_init(void)
     h->dropout = mls_grad_dropout;
     h->conv = mls_grad_conv;
     h->attention = mls_grad_attention;
+    h->scan = mls_grad_scan;
+    h->join = mls_grad_join;
+    h->sum = mls_grad_sum;
+    h->pool = mls_grad_pool;
+    h->spike = mls_grad_spike;
     h->gemm = mls_k_gemm;
     h->gemm_rows = gemm_rows;
     h->scratch = mls_tape_scratch;

@@ -27,6 +27,9 @@ BUILD(mul, mls_grad_binary(c, MLS_MUL, in[0], in[1]))
 BUILD(self, mls_grad_binary(c, MLS_MUL, in[0], in[0]))
 /* 1.3 keeps every pair of these inputs away from the kink */
 BUILD(most, mls_grad_binary(c, MLS_MAX, in[0], mls_grad_scale(c, in[1], 1.3, 0.0)))
+/* 1 + x^2: never near 0 */
+BUILD(over, mls_grad_binary(c, MLS_DIV, in[0], mls_grad_scale(
+    c, mls_grad_unary(c, MLS_SQUARE, in[1]), 1.0, 1.0)))
 BUILD(scale, mls_grad_scale(c, in[0], -1.5, 0.25))
 BUILD(concat, mls_grad_concat(c, in[0], in[1]))
 BUILD(slice, mls_grad_slice(c, in[0], 4, 9))
@@ -49,6 +52,18 @@ BUILD(f_exp, mls_grad_unary(c, MLS_EXP, in[0]))
 BUILD(f_lecun, mls_grad_unary(c, MLS_LECUN_TANH, in[0]))
 BUILD(f_negate, mls_grad_unary(c, MLS_NEGATE, in[0]))
 BUILD(f_square, mls_grad_unary(c, MLS_SQUARE, in[0]))
+BUILD(f_log, mls_grad_unary(c, MLS_LOG, in[0]))
+BUILD(f_sqrt, mls_grad_unary(c, MLS_SQRT, in[0]))
+BUILD(f_abs, mls_grad_unary(c, MLS_ABS, mls_grad_scale(c, in[0], 1.0, -1.9)))
+BUILD(total, mls_grad_sum(c, in[0]))
+BUILD(pool_last, mls_grad_pool(c, in[0], MLS_POOL_LAST, NULL))
+BUILD(pool_mean, mls_grad_pool(c, in[0], MLS_POOL_MEAN, NULL))
+BUILD(pool_sum, mls_grad_pool(c, in[0], MLS_POOL_SUM, NULL))
+/* smooth: differences of the step itself are 0 */
+BUILD(spike_fast, mls_grad_spike(c, in[0], MLS_FAST_SIGMOID, 0.7))
+BUILD(spike_atan, mls_grad_spike(c, in[0], MLS_ATAN, 0.0))
+BUILD(spike_logistic, mls_grad_spike(c, in[0], MLS_LOGISTIC, 1.5))
+BUILD(scan, mls_grad_scan(c, in[0], in[1], NULL, NULL))
 
 /* Labels and targets with holes, fixed by the position; enough for the largest case. */
 enum { POSITIONS = 1 << 16 };
@@ -79,6 +94,9 @@ static const operation small[] = {
     { "mul of wide rows by row", mul, { { { 2, 2, 150 } }, { { 2, 2, 1 } } }, 0 },
     { "max", most, { X, X }, 0 },
     { "max by row", most, { X, { { 3, 2, 1 } } }, 0 },
+    { "div", over, { X, X }, 0 },
+    { "div by row", over, { X, { { 3, 2, 1 } } }, 0 },
+    { "div by feature", over, { X, ROW }, 0 },
     { "scale", scale, { X }, 0 },
     { "concat", concat, { X, { { 3, 2, 5 } } }, 0 },
     { "slice", slice, { X }, 0 },
@@ -100,6 +118,17 @@ static const operation small[] = {
     { "lecun_tanh", f_lecun, { X }, 0 },
     { "negate", f_negate, { X }, 0 },
     { "square", f_square, { X }, 0 },
+    { "log", f_log, { X }, 2.5 },
+    { "sqrt", f_sqrt, { X }, 2.5 },
+    { "abs", f_abs, { X }, 3 },
+    { "sum", total, { X }, 0 },
+    { "pool last", pool_last, { X }, 0 },
+    { "pool mean", pool_mean, { X }, 0 },
+    { "pool sum", pool_sum, { X }, 0 },
+    { "spike fast_sigmoid", spike_fast, { X }, 3 },
+    { "spike atan", spike_atan, { X }, 0 },
+    { "spike logistic", spike_logistic, { X }, 0 },
+    { "scan", scan, { X, X }, 0 },
     { "cross_entropy", entropy, { X }, 0 },
     { "mse", mse, { X }, 0 },
     { "embed", embed, { { { 1, 7, 21 } } }, 0 },
@@ -120,6 +149,10 @@ static const operation big[] = {
     { "dropout", dropout, { BIG }, 0 },
     { "join", join, { BIG, BIG, BIG }, 0 },
     { "gelu", f_gelu, { BIG }, 0 },
+    { "sum", total, { BIG }, 0 },
+    { "pool mean", pool_mean, { BIG }, 0 },
+    { "spike fast_sigmoid", spike_fast, { BIG }, 0 },
+    { "scan", scan, { BIG, BIG }, 0 },
     { "cross_entropy", entropy, { BIG }, 0 },
     { "mse", mse, { BIG }, 0 },
 };
@@ -137,7 +170,7 @@ static double compute(run *r, int grads)
     rig g;
     mls_t in[INPUTS] = { NULL };
     const int isa = mls_plug_table.isa;
-    rig_start(&g, MLS_TRAIN);
+    rig_start(&g, MLS_TRAIN | MLS_SMOOTH);
     mls_plug_table.isa = isa;
     g.tape.dropout = 99;
     for (int i = 0; i < INPUTS && r->n[i]; i++) {

@@ -24,6 +24,9 @@ static double value(mls_unary f, double x)
     case MLS_LECUN_TANH: return 1.7159 * tanh(0.666 * x);
     case MLS_NEGATE: return -x;
     case MLS_SQUARE: return x * x;
+    case MLS_LOG: return log(x);
+    case MLS_SQRT: return sqrt(x);
+    case MLS_ABS: return fabs(x);
     }
     return NAN;
 }
@@ -35,7 +38,7 @@ static void unary(void **state)
     float *x = rig_noise(R * N, 1);
     for (int i = 0; i < R * N; i++) x[i] *= 6.0f;
     for (int isa = 0; isa <= best; isa++)
-        for (int f = MLS_SIGMOID; f <= MLS_SQUARE; f++) {
+        for (int f = MLS_SIGMOID; f <= MLS_ABS; f++) {
             rig g;
             rig_start(&g, 0);
             mls_plug_table.isa = isa;
@@ -43,6 +46,10 @@ static void unary(void **state)
             assert_true(y->dim[0] == T && y->dim[1] == B && y->dim[2] == N);
             for (int i = 0; i < R * N; i++) {
                 const double ref = value((mls_unary)f, (double)x[i]);
+                if (isnan(ref)) {                   /* log and sqrt of what is below 0 */
+                    assert_true(isnan(y->data[i]));
+                    continue;
+                }
                 const double off =
                     fabs((double)y->data[i] - ref) / fmax(1.0, fabs(ref));
                 if (!(off < 1e-6))
@@ -52,13 +59,54 @@ static void unary(void **state)
         }
     /* a NaN is never swallowed */
     x[5] = NAN;
-    for (int f = MLS_SIGMOID; f <= MLS_SQUARE; f++) {
+    for (int f = MLS_SIGMOID; f <= MLS_ABS; f++) {
         rig g;
         rig_start(&g, 0);
         assert_true(isnan(mls_grad_unary(&g.c, (mls_unary)f, input(&g, x))->data[5]));
         rig_stop(&g);
     }
     free(x);
+}
+
+/* ln at the ends of its range, in each kernel family. */
+static void logarithm(void **state)
+{
+    (void)state;
+    float x[] = { 0.0f, -0.0f, 1e-45f, 1e-40f, 1.17e-38f, 3.4e38f, INFINITY, 1.0f };
+    enum { MANY = sizeof x / sizeof *x };
+    const int best = mls_k_init();
+    for (int isa = 0; isa <= best; isa++) {
+        rig g;
+        rig_start(&g, 0);
+        mls_plug_table.isa = isa;
+        const mls_t in = mls_tape_wrap(&g.c, x, NULL, 0, 1, 1, MANY);
+        const float *y = mls_grad_unary(&g.c, MLS_LOG, in)->data;
+        assert_true(y[0] == -INFINITY && y[1] == -INFINITY && y[6] == INFINITY);
+        assert_true(y[7] == 0.0f);
+        for (int i = 2; i < 6; i++)
+            assert_true(fabs((double)y[i] / log((double)x[i]) - 1.0) < 2e-7);
+        rig_stop(&g);
+    }
+}
+
+static void spikes(void **state)
+{
+    (void)state;
+    float v[] = { -1.0f, -0.0f, 0.0f, 1e-45f, 0.5f, 2.0f }, gv[6] = { 0 };
+    const float want[] = { 0, 0, 0, 1, 1, 1 };
+    rig g;
+    rig_start(&g, MLS_TRAIN);
+    const mls_t in = mls_tape_wrap(&g.c, v, gv, 0, 1, 1, 6);
+    const mls_t s = mls_grad_spike(&g.c, in, MLS_FAST_SIGMOID, 0.0);
+    assert_memory_equal(s->data, want, sizeof want);
+    float *gs = mls_tape_grad(&g.c, s);
+    for (int i = 0; i < 6; i++) gs[i] = 2.0f;
+    mls_tape_backward(&g.c);
+    for (int i = 0; i < 6; i++) {                       /* the usual slope is 25 */
+        const double d = 1.0 + 25.0 * fabs((double)v[i]);
+        assert_true(fabs((double)gv[i] - 2.0 / (d * d)) < 1e-6);
+    }
+    rig_stop(&g);
 }
 
 static void norms(void **state)
@@ -268,6 +316,20 @@ static void complaints(void **state)
     expect(&g, "token 37 at step 1 of sample 1; the table has 0..3");
     mls_grad_unary(&g.c, (mls_unary)99, in);
     expect(&g, "99");
+    mls_grad_pool(&g.c, in, (mls_pool)7, NULL);
+    expect(&g, "pool: there is no kind number 7");
+    mls_grad_pool(&g.c, in, MLS_POOL_MEAN, w);
+    expect(&g, "pool: the mask has 144 values for 3 steps of 2 samples");
+    mls_grad_spike(&g.c, in, (mls_surrogate)3, 0.0);
+    expect(&g, "spike: there is no surrogate number 3");
+    mls_grad_spike(&g.c, in, MLS_ATAN, -1.0);
+    expect(&g, "spike: slope = -1, expected 0 (the surrogate's usual one) to 1e6");
+    mls_grad_spike(&g.c, in, MLS_ATAN, (double)NAN);
+    expect(&g, "slope = ");
+    mls_grad_scan(&g.c, in, odd, NULL, NULL);
+    expect(&g, "scan: a is [3][2][37] and b [2][2][37]");
+    mls_grad_scan(&g.c, in, in, NULL, w);
+    expect(&g, "scan: the mask has 144 values");
     rig_stop(&g);
     free(x);
 }
@@ -291,6 +353,11 @@ static void dry(void **state)
                          mls_grad_dropout(&g.c, mls_grad_scale(&g.c, y, 2, 0), 0.5));
     y = mls_grad_join(&g.c, (const mls_t[]) { y, y }, 2);
     assert_true(y->dim[0] == 2 * T && y->dim[2] == 8);
+    assert_true(mls_grad_sum(&g.c, y)->dim[2] == 1);
+    assert_true(mls_grad_pool(&g.c, y, MLS_POOL_MEAN, NULL)->count == B * 8);
+    const double before = g.tape.flops;
+    y = mls_grad_scan(&g.c, y, mls_grad_spike(&g.c, y, MLS_ATAN, 0.0), NULL, NULL);
+    assert_true(g.tape.flops - before == 3.0 * (double)y->count);
     y = mls_grad_cross_entropy(&g.c, y, NULL, &s);
     assert_true(y->count == 1 && s.count == 0.0 && !y->data);
     rig_stop(&g);
@@ -300,6 +367,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unary),
+        cmocka_unit_test(logarithm),
+        cmocka_unit_test(spikes),
         cmocka_unit_test(norms),
         cmocka_unit_test(softmax),
         cmocka_unit_test(losses),
