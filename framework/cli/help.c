@@ -21,6 +21,7 @@ static const char usage[] =
     "\n"
     "Environment: MLS_PLUGIN_PATH (folders with plugins), MLS_ISA (plain, avx2, "
     "avx512),\n"
+    "  XDG_DATA_HOME (its mls/plugins is searched too; unset: ~/.local/share),\n"
     "  HDF5_USE_FILE_LOCKING (FALSE: no locks, for file systems without them).\n"
     "Exit status: 0 done; 1 failed; 2 wrong usage; 3 stopped cleanly (mls trial);\n"
     "  77 data of a study are absent; 130 interrupted, a checkpoint was written.\n";

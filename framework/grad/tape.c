@@ -204,6 +204,12 @@ void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t 
                     int n_in, const mls_t *out, int n_out)
 {
     if (c->error->set) return;
+    /* fields after flops came later: MLS_HAS(op, field) before one is read */
+    if (!MLS_HAS(op, flops)) {
+        mls_error_set(c->error, "%s: an op is %u bytes long, expected %zu", c->path,
+                      op->size, sizeof *op);
+        return;
+    }
     mls_tape *t = c->tape;
     int tracks = 0;
     for (int i = 0; i < n_in; i++) tracks |= mls_tape_tracks(in[i]);

@@ -9,7 +9,8 @@
 
 typedef struct mls_plugin_file {
     const char            *path;       /* of the .so                                  */
-    const mls_plugin_info *info;
+    const mls_plugin_info *info;       /* the plugin's; of an older ABI minor, a copy with
+                                          every field of this header (plug/abi.h)     */
     char                   sha256[65]; /* of the file                                 */
 } mls_plugin_file;
 
@@ -27,8 +28,8 @@ const mls_host *mls_plug_host(void);
 void mls_plug_extend(const char *id, const void *table);
 
 /* Loads every *.so of the colon-separated `extra` (may be NULL), of MLS_PLUGIN_PATH, of
- * the build tree beside the binary, else of $plugindir (below the prefix of the program,
- * should that have moved); first found wins within that
+ * ${XDG_DATA_HOME:-$HOME/.local/share}/mls/plugins, of the build tree beside the binary,
+ * else of $plugindir (below the prefix of the program, should that have moved); first found wins within that
  * order only for identical files: two components of one name are an error that names
  * both files.  A file named explicitly that is refused is an error; refused files in
  * folders become warnings.                                                             */
@@ -36,10 +37,12 @@ int mls_registry_load(mls_registry *r, const char *extra, mls_error *e);
 void mls_registry_free(mls_registry *r);
 /* Adds the components of a plugin that is no file (Lua, a test's probe) and keeps the list
  * sorted.  p lives as long as r; path and fingerprint (which stands for the sha256 of a
- * file in a trial's identity) are copied.  0 and e: incomplete tables, a name that exists. */
+ * file in a trial's identity) are copied.  0 and e: incomplete tables, a name that exists;
+ * then none of its components is in r.                                                 */
 int  mls_registry_add(mls_registry *r, const mls_plugin_info *p, const char *path,
                       const char *fingerprint, mls_error *e);
-/* One .so; checks magic, symbol, ABI major, struct sizes, tables.  NULL and e if refused. */
+/* One .so; checks magic, symbol, ABI major, struct sizes, tables.  NULL and e if refused.
+ * What it gives is the plugin's own, which may end where its header ended.             */
 const mls_plugin_info *mls_plug_open(const char *path, mls_error *e);
 
 /* "liquid.cfc"; NULL and e (with the nearest name and the list of the kind) if absent.

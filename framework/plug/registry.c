@@ -1,5 +1,6 @@
 /* registry.c - every component that this process knows, by "kind.name". */
 #include "base/hash.h"
+#include "plug/abi.h"
 #include "plug/elf.h"
 #include "plug/plug.h"
 #include "plug/table.h"
@@ -42,11 +43,15 @@ static const mls_component *find(const mls_registry *r, const char *kind, const 
     return NULL;
 }
 
-static void add_components(mls_registry *r, const mls_plugin_info *p, const char *path,
-                           mls_error *e)
+/* All components of p, and p as a file called path; or none of them, and e. */
+static void add_plugin(mls_registry *r, const mls_plugin_info *p, const char *path,
+                       const char *fingerprint, mls_error *e)
 {
-    for (int i = 0; p->components[i] && !e->set; i++) {
-        const mls_component *c = p->components[i], *old = find(r, c->kind, c->name);
+    const int before = r->n_components;
+    const mls_plugin_info *own = mls_abi_adopt(&r->arena, p, e);
+    if (r->n_files == FILES) mls_error_set(e, "%s: more than %d plugin files", path, FILES);
+    for (int i = 0; !e->set && own->components[i]; i++) {
+        const mls_component *c = own->components[i], *old = find(r, c->kind, c->name);
         const mls_plugin_file *f = old ? mls_registry_file(r, old) : NULL;
         if (old)                                 /* no file yet: it is this one */
             mls_error_set(e, "two components are called %s.%s: one in %s, one in %s", c->kind,
@@ -56,6 +61,14 @@ static void add_components(mls_registry *r, const mls_plugin_info *p, const char
         else
             r->component[r->n_components++] = c;
     }
+    if (e->set) {
+        r->n_components = before;
+        return;
+    }
+    mls_plugin_file *f = &r->file[r->n_files++];
+    f->path = mls_arena_strdup(&r->arena, path);
+    f->info = own;
+    snprintf(f->sha256, sizeof f->sha256, "%s", fingerprint);
 }
 
 static void add(mls_registry *r, const char *path, mls_error *e)
@@ -74,16 +87,8 @@ static void add(mls_registry *r, const char *path, mls_error *e)
     int known = 0;                       /* the same file, or a copy of it, by another way */
     for (int i = 0; i < r->n_files; i++)
         known |= !strcmp(r->file[i].path, real) || !strcmp(r->file[i].sha256, sha);
-    if (!known && r->n_files == FILES)
-        mls_error_set(e, "%s: more than %d plugin files", real, FILES);
     const mls_plugin_info *p = known || e->set ? NULL : mls_plug_open(real, e);
-    if (p) add_components(r, p, real, e);
-    if (p && !e->set) {
-        mls_plugin_file *f = &r->file[r->n_files++];
-        f->path = mls_arena_strdup(&r->arena, real);
-        f->info = p;
-        memcpy(f->sha256, sha, sizeof sha);
-    }
+    if (p) add_plugin(r, p, real, sha, e);
     free(real);
 }
 
@@ -178,6 +183,18 @@ static const char *installed(mls_registry *r)
     return folder && is_folder(folder) ? folder : MLS_PLUGINDIR;
 }
 
+/* A user's own: no installation and no environment needed. */
+static void add_user_folder(mls_registry *r, mls_error *e)
+{
+    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    const char *folder = NULL;
+    if (data && *data == '/')          /* by its specification a relative one is ignored */
+        folder = mls_arena_printf(&r->arena, "%s/mls/plugins", data);
+    else if (home && *home)
+        folder = mls_arena_printf(&r->arena, "%s/.local/share/mls/plugins", home);
+    if (folder && !e->set) add_folder(r, folder, 1, e);
+}
+
 int mls_registry_load(mls_registry *r, const char *extra, mls_error *e)
 {
     mls_plug_init();
@@ -190,6 +207,7 @@ int mls_registry_load(mls_registry *r, const char *extra, mls_error *e)
     }
     add_path(r, extra, 1, e);
     add_path(r, getenv("MLS_PLUGIN_PATH"), 0, e);
+    add_user_folder(r, e);
     const char *tree = beside_binary(r);
     if (!e->set) add_folder(r, tree ? tree : installed(r), 1, e);
     qsort(r->component, (size_t)r->n_components, sizeof *r->component, by_name);
@@ -199,15 +217,9 @@ int mls_registry_load(mls_registry *r, const char *extra, mls_error *e)
 int mls_registry_add(mls_registry *r, const mls_plugin_info *p, const char *path,
                      const char *fingerprint, mls_error *e)
 {
-    if (r->n_files == FILES) mls_error_set(e, "%s: more than %d plugin files", path, FILES);
-    for (int i = 0; p->components[i] && !e->set; i++)
-        mls_table_check(p, p->components[i], path, e);
-    if (!e->set) add_components(r, p, path, e);
+    if (!mls_table_check_plugin(p, path, e)) return 0;
+    add_plugin(r, p, path, fingerprint, e);
     if (e->set) return 0;
-    mls_plugin_file *f = &r->file[r->n_files++];
-    f->path = mls_arena_strdup(&r->arena, path);
-    f->info = p;
-    snprintf(f->sha256, sizeof f->sha256, "%s", fingerprint);
     *p->host = mls_plug_host();
     qsort(r->component, (size_t)r->n_components, sizeof *r->component, by_name);
     return 1;

@@ -33,6 +33,18 @@ extern "C" {
 #define MLS_ABI_MAJOR 1 /* differs: the plugin is refused               */
 #define MLS_ABI_MINOR 1 /* grows only at the end of structs; see `size` */
 
+/* What may grow.  A later minor version only appends: enum values, and fields at the ends
+ * of these structs.
+ *   with a `size`   mls_plugin_info, mls_component, mls_task, mls_op, mls_host,
+ *                   mls_array_file
+ *   by a stride     mls_port, mls_option (port_size, option_size of mls_plugin_info)
+ *   made by the host, seen by pointer   mls_tensor, mls_call, mls_task_shape, mls_sample
+ * Fields that a plugin's header did not know are 0 to the host; fields that the host does
+ * not know are not looked at.  A plugin that wants what came with a later minor asks
+ * MLS_HAS(mls, scan).  Frozen: mls_init, mls_attention and mls_array, which carry no size. */
+#define MLS_HAS(p, field) \
+    ((size_t)((const char *)(&(p)->field + 1) - (const char *)(p)) <= (p)->size)
+
 typedef struct mls_ctx   mls_ctx;   /* what is being set up or computed   */
 typedef struct mls_state mls_state; /* a named value carried across steps */
 
