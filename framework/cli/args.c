@@ -41,6 +41,13 @@ static void keep(mls_args *args, const char *name, const char *value)
     args->value[args->n++] = value;
 }
 
+/* "-j4": a short option and its value in one word. */
+static const mls_flag *attached(const mls_flag *table, const char *word)
+{
+    const mls_flag *f = word[1] != '-' && word[2] ? find(table, word, 2) : NULL;
+    return f && f->kind == MLS_FLAG_VALUE ? f : NULL;
+}
+
 /* One option at argv[i]; returns how many further arguments it took. */
 static int option(mls_args *args, int argc, char **argv, int i, const mls_flag *table,
                   mls_error *e)
@@ -48,6 +55,11 @@ static int option(mls_args *args, int argc, char **argv, int i, const mls_flag *
     const char *word = argv[i], *equal = strchr(word, '=');
     const size_t n = equal ? (size_t)(equal - word) : strlen(word);
     const mls_flag *f = find(table, word, n);
+    if (!f && attached(table, word)) {
+        f = attached(table, word);
+        keep(args, f->name, word + 2 + (word[2] == '='));
+        return 0;
+    }
     if (!f && !strncmp(word, "--no-", 5) && !equal) {
         const char *plain = mls_arena_printf(args->a, "--%s", word + 5);
         f = find(table, plain, strlen(plain));

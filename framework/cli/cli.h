@@ -80,6 +80,28 @@ void mls_bar_end(mls_bar *b);
 
 /* ---- Verbs: exit status; a message in e becomes status 1 (or what the verb says) ------- */
 
+typedef int (*mls_verb_function)(int argc, char **argv, mls_registry *r, mls_error *e);
+enum { MLS_VERB_BARE = 1 /* needs no plugins: r is empty */,
+       MLS_VERB_INNER = 2 /* for programs: not in the short list of mls help */ };
+
+/* One verb: what runs it and everything that mls help, mls VERB --help and mls(1) say. */
+typedef struct mls_verb {
+    const char       *name;
+    mls_verb_function run;
+    unsigned          flags;      /* MLS_VERB_BARE, MLS_VERB_INNER                      */
+    const char       *words;      /* after "mls train ": "CONFIG.yaml [options]"        */
+    const char       *summary;    /* one line, no full stop                             */
+    const char       *help;       /* paragraphs with an empty line between; a line that
+                                     begins with two blanks is an example; or NULL      */
+    const mls_flag   *options;    /* or NULL                                            */
+    const mls_flag *(*make_options)(mls_arena *a);  /* a table that is made; or NULL    */
+} mls_verb;
+extern const mls_verb mls_verbs[];          /* verbs.c; ends with name NULL             */
+
+/* Rows of the other lists of mls help and mls(1); name NULL at the end. */
+typedef struct mls_fact { const char *name, *help; } mls_fact;
+extern const mls_fact mls_environment[], mls_exit_statuses[];
+
 int mls_verb_train(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_eval(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_generate(int argc, char **argv, mls_registry *r, mls_error *e);
@@ -88,5 +110,9 @@ int mls_verb_study(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_recover(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_list(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_help(int argc, char **argv, mls_registry *r, mls_error *e);
+int mls_verb_version(int argc, char **argv, mls_registry *r, mls_error *e);
+
+extern const mls_flag mls_cli_eval_flags[], mls_cli_generate_flags[], mls_cli_recover_flags[],
+    mls_cli_run_flags[], mls_cli_check_flags[];
 
 #endif

@@ -9,7 +9,7 @@
 
 enum { MOST_METRICS = 32 };
 
-static const mls_flag flags[] = {
+const mls_flag mls_cli_eval_flags[] = {
     { "--split", MLS_FLAG_VALUE, "training|validation|test", "which samples (test if any)" },
     { "--threads", MLS_FLAG_VALUE, "N", "threads of this process (1)" },
     { NULL, MLS_FLAG_NONE, NULL, NULL }
@@ -61,7 +61,7 @@ int mls_verb_eval(int argc, char **argv, mls_registry *r, mls_error *e)
     mls_model m = { 0 };
     const char *from = "";
     const char *dir =
-        mls_args_parse(&args, &a, argc, argv, flags, e)
+        mls_args_parse(&args, &a, argc, argv, mls_cli_eval_flags, e)
             ? mls_args_word(&args, "DIR (a folder that mls train made)", e)
             : NULL;
     if (dir) mls_parfor_threads((int)mls_args_int(&args, "--threads", 1, 1, 1024, e));

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const mls_flag flags[] = {
+const mls_flag mls_cli_generate_flags[] = {
     { "--prompt", MLS_FLAG_VALUE, "TEXT", "what the text begins with" },
     { "--length", MLS_FLAG_VALUE, "N", "tokens to generate (500)" },
     { "--temperature", MLS_FLAG_VALUE, "X", "0: always the likeliest (0.8)" },
@@ -149,7 +149,7 @@ int mls_verb_generate(int argc, char **argv, mls_registry *r, mls_error *e)
     mls_args args;
     mls_model m = { 0 };
     const char *dir =
-        mls_args_parse(&args, &a, argc, argv, flags, e)
+        mls_args_parse(&args, &a, argc, argv, mls_cli_generate_flags, e)
             ? mls_args_word(&args, "DIR (a folder that mls train made)", e)
             : NULL;
     mls_cli_signals();

@@ -1,30 +1,56 @@
 #include "cli/cli.h"
 #include "conf/conf.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
-static const char usage[] =
-    "mls - experiments with Mamba-Liquid-Spiking networks\n"
-    "\n"
-    "  mls train CONFIG.yaml [--set path=value]... [--out DIR] [options]\n"
-    "  mls eval DIR [--split training|validation|test]\n"
-    "  mls generate DIR [--prompt TEXT] [--length N] [--temperature X] [--top-k K] "
-    "[--seed N]\n"
-    "  mls check STUDY.lua       what a study would do, without any maths\n"
-    "  mls run STUDY.lua [-jN]   a study: every trial in a process of its own\n"
-    "  mls recover FILE.part -o NEW.h5   a new file from the recording of a trial that "
-    "was killed\n"
-    "  mls list [KIND]           components that were found\n"
-    "  mls help [train | modes | overview | KIND | KIND.NAME]\n"
-    "  mls version\n"
-    "\n"
-    "Environment: MLS_PLUGIN_PATH (folders with plugins), MLS_ISA (plain, avx2, "
-    "avx512),\n"
-    "  XDG_DATA_HOME (its mls/plugins is searched too; unset: ~/.local/share),\n"
-    "  HDF5_USE_FILE_LOCKING (FALSE: no locks, for file systems without them).\n"
-    "Exit status: 0 done; 1 failed; 2 wrong usage; 3 stopped cleanly (mls trial);\n"
-    "  77 data of a study are absent; 130 interrupted, a checkpoint was written.\n";
+static void facts(const char *title, const mls_fact *f)
+{
+    fprintf(stdout, "\n%s\n", title);
+    for (; f->name; f++) fprintf(stdout, "  %-22s %s\n", f->name, f->help);
+}
+
+static int show_all(void)
+{
+    fputs("mls - experiments with Mamba-Liquid-Spiking networks\n\n", stdout);
+    for (const mls_verb *v = mls_verbs; v->name; v++)
+        if (!(v->flags & MLS_VERB_INNER))
+            fprintf(stdout, "  mls %-9s %s\n", v->name, v->summary);
+    fputs("\nmls VERB --help says more of each. --plugin-path DIRS goes with every verb: "
+          "more folders\nof plugins.\n", stdout);
+    facts("Environment", mls_environment);
+    facts("Exit status", mls_exit_statuses);
+    return MLS_EXIT_DONE;
+}
+
+/* Paragraphs as lines of at most 88 columns; examples, indented, as they are. */
+static void paragraphs(const char *text)
+{
+    int column = 0, example = 0;
+    for (const char *p = text; *p;) {
+        if (column == 0) example = *p == ' ';
+        const size_t n = strcspn(p, example ? "\n" : " \n");
+        if (!example && column && column + (int)n + 1 > 88) {
+            fputc('\n', stdout);
+            column = 0;
+        }
+        if (!example && column) fputc(' ', stdout), column++;
+        fprintf(stdout, "%.*s", (int)n, p);
+        column += (int)n;
+        p += n;
+        if (*p == '\n') fputc('\n', stdout), column = 0;
+        if (*p) p++;
+    }
+    fputc('\n', stdout);
+}
+
+static const mls_verb *find_verb(const char *name)
+{
+    for (const mls_verb *v = mls_verbs; v->name; v++)
+        if (!strcmp(name, v->name)) return v;
+    return NULL;
+}
 
 static void settings(void)
 {
@@ -37,11 +63,23 @@ static void settings(void)
     }
 }
 
-static int show_train(mls_arena *a)
+static int show_verb(const mls_verb *v, mls_arena *a)
 {
-    settings();
-    fputs("\nOptions of mls train:\n", stdout);
-    mls_args_print(mls_cli_train_flags(a));
+    fprintf(stdout, "mls %s%s%s\n\n%c%s.\n", v->name, *v->words ? " " : "", v->words,
+            toupper((unsigned char)v->summary[0]), v->summary + 1);
+    if (v->help) {
+        fputc('\n', stdout);
+        paragraphs(v->help);
+    }
+    if (!strcmp(v->name, "train")) {
+        fputc('\n', stdout);
+        settings();
+    }
+    const mls_flag *options = v->make_options ? v->make_options(a) : v->options;
+    if (options && options->name) {
+        fputs("\nOptions:\n", stdout);
+        mls_args_print(options);
+    }
     return MLS_EXIT_DONE;
 }
 
@@ -122,7 +160,8 @@ int mls_verb_list(int argc, char **argv, mls_registry *r, mls_error *e)
 
 static int about(const char *what, mls_registry *r, mls_arena *a, mls_error *e)
 {
-    if (!strcmp(what, "train")) return show_train(a);
+    const mls_verb *v = find_verb(what);
+    if (v) return show_verb(v, a);
     if (!strcmp(what, "modes")) return show_modes(a, e);
     if (!strcmp(what, "overview")) return show_overview();
     if (strchr(what, '.')) {
@@ -140,7 +179,7 @@ int mls_verb_help(int argc, char **argv, mls_registry *r, mls_error *e)
 {
     mls_arena a = { 0 };
     int status = MLS_EXIT_DONE;
-    if (argc < 2) fputs(usage, stdout);
+    if (argc < 2) status = show_all();
     else status = about(argv[1], r, &a, e);
     mls_arena_free(&a);
     return status;

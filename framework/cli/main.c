@@ -21,15 +21,6 @@
 volatile int mls_cli_stop;
 static char *line;
 
-typedef int (*verb_function)(int, char **, mls_registry *, mls_error *);
-static const struct verb { const char *name; verb_function run; } verbs[] = {
-    { "train", mls_verb_train }, { "eval", mls_verb_eval }, { "generate", mls_verb_generate },
-    { "run", mls_verb_study }, { "check", mls_verb_study }, { "list", mls_verb_list },
-    { "help", mls_verb_help }, { "trial", mls_verb_trial },
-    { "recover", mls_verb_recover }
-};
-enum { VERBS = sizeof verbs / sizeof *verbs };
-
 const char *mls_cli_line(void) { return line ? line : ""; }
 
 /* The first signal asks, the second SIGINT does not wait for an answer. */
@@ -97,14 +88,16 @@ static char *joined(int argc, char **argv)
     return s;
 }
 
-static const struct verb *find_verb(const char *name, mls_error *e)
+static const mls_verb *find_verb(const char *name, mls_error *e)
 {
-    const char *names[VERBS];
-    for (int i = 0; i < VERBS; i++) {
-        names[i] = verbs[i].name;
-        if (!strcmp(name, names[i])) return &verbs[i];
+    enum { MOST = 64 };
+    const char *names[MOST];
+    int n = 0;
+    for (const mls_verb *v = mls_verbs; v->name && n < MOST; v++) {
+        names[n++] = v->name;
+        if (!strcmp(name, v->name)) return v;
     }
-    const char *near = mls_error_nearest(name, names, VERBS);
+    const char *near = mls_error_nearest(name, names, n);
     mls_error_set(e, "there is no \"mls %.60s\"%s%s%s (see mls help)", name,
                   near ? "; did you mean \"mls " : "", near ? near : "",
                   near ? "\"?" : "");
@@ -143,8 +136,9 @@ static const char *plugin_path(int *argc, char **argv, mls_error *e)
 }
 
 /* The first line is the program's own; then the libraries that it runs with. */
-static int version(void)
+int mls_verb_version(int argc, char **argv, mls_registry *r, mls_error *e)
 {
+    (void)argc, (void)argv, (void)r, (void)e;
     mls_arena a = { 0 };
     const mls_provenance p = mls_provenance_libraries(&a);
     fputs("mls " MLS_VERSION "\n", stdout);
@@ -154,26 +148,31 @@ static int version(void)
     return MLS_EXIT_DONE;
 }
 
+static int asks_for_help(const char *word)
+{
+    return !strcmp(word, "--help") || !strcmp(word, "-h");
+}
+
 static int run(int argc, char **argv, mls_error *e)
 {
     const char *extra = plugin_path(&argc, argv, e);
     if (e->set) return MLS_EXIT_USAGE;
     const char *name = argc > 1 ? argv[1] : "help";
-    if (!strcmp(name, "--help") || !strcmp(name, "-h")) name = "help";
-    if (!strcmp(name, "version") || !strcmp(name, "--version")) {
-        return version();
-    }
-    const struct verb *v = find_verb(name, e);
+    if (asks_for_help(name)) name = "help";
+    if (!strcmp(name, "--version")) name = "version";
+    const mls_verb *v = find_verb(name, e);
     if (!v) return MLS_EXIT_USAGE;
+    if (v->flags & MLS_VERB_BARE && !(argc > 2 && asks_for_help(argv[2])))
+        return v->run(argc - 1, argv + 1, &(mls_registry){ 0 }, e);
     mls_registry r = { 0 };
-    char *help[] = { argv[0], (char *)v->name };
-    const int asks = argc > 2 && (!strcmp(argv[2], "--help") || !strcmp(argv[2], "-h"));
+    char *help[] = { "help", (char *)v->name, NULL };
+    const int asks = argc > 2 && asks_for_help(argv[2]);
     mls_rec_init();
     mls_plug_extend("mls.array-file/1", &mls_rec_array_file);
     mls_plug_init();
     int status = MLS_EXIT_FAILED;
     if (mls_registry_load(&r, extra, e))
-        status = asks       ? mls_verb_help(!strcmp(name, "train") ? 2 : 1, help, &r, e)
+        status = asks       ? mls_verb_help(2, help, &r, e)
                  : argc > 1 ? v->run(argc - 1, argv + 1, &r, e)
                             : v->run(1, help, &r, e);
     mls_registry_free(&r);

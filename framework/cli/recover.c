@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-static const mls_flag flags[] = {
+const mls_flag mls_cli_recover_flags[] = {
     { "-o", MLS_FLAG_VALUE, "NEW.h5", "the file to write; it must not exist" },
     { NULL, MLS_FLAG_NONE, NULL, NULL }
 };
@@ -37,7 +37,7 @@ int mls_verb_recover(int argc, char **argv, mls_registry *r, mls_error *e)
     mls_args args;
     mls_recovered told;
     int status = MLS_EXIT_USAGE;
-    const char *from = mls_args_parse(&args, &a, argc, argv, flags, e)
+    const char *from = mls_args_parse(&args, &a, argc, argv, mls_cli_recover_flags, e)
                            ? mls_args_word(&args, "FILE.part", e) : NULL;
     const char *to = from ? mls_args_get(&args, "-o", NULL) : NULL;
     if (from && !to)

@@ -1,14 +1,19 @@
-/* study_command.h - the verbs `run` and `check`. */
+/* study_command.h - what `mls run` and `mls check` do. */
 #ifndef MLS_LUA_STUDY_COMMAND_H
 #define MLS_LUA_STUDY_COMMAND_H
 
 #include "plug/plug.h"
 
-/* argv[0] is "run" or "check".  Returns the exit status: 0; 1 some trial failed, or e;
- * 2 and e: wrong usage; 77 and e: the study's data are absent; 130: interrupted.        */
-int mls_study_command(int argc, char **argv, mls_registry *r, mls_error *e);
+typedef struct mls_study_call {
+    const char        *study, *results;   /* the file; where results/<study> goes       */
+    const char *const *filter;            /* "name=value"                               */
+    int                n_filters;
+    int                check;             /* only say what would be done                */
+    int                smoke, parallel;   /* parallel: trials at a time                 */
+} mls_study_call;
 
-/* The usage text of both verbs. */
-extern const char mls_study_usage[];
+/* Returns the exit status: 0; 1 some trial failed, or e; 77 and e: the study's data are
+ * absent; 130: interrupted.                                                             */
+int mls_study_command(const mls_study_call *c, mls_registry *r, mls_error *e);
 
 #endif

@@ -1,0 +1,72 @@
+/* verbs.c - the verbs of mls, each with all that is said about it anywhere: mls help,
+ * mls VERB --help and mls(1) read these rows.  A new verb is one row here.             */
+#include "cli/cli.h"
+
+const mls_verb mls_verbs[] = {
+    { .name = "train", .run = mls_verb_train,
+      .words = "[CONFIG.yaml] [--set path=value]... [--out DIR] [options]",
+      .summary = "one experiment: train, evaluate, record",
+      .help = "Trains the network that CONFIG.yaml describes, or the one that flags "
+              "describe. Files go to results/NAME; the same command continues a run that "
+              "was interrupted. Every setting below has a path for --set and the file, "
+              "and most have a flag; the fields of the original overview (mls help "
+              "overview) are flags too.\n"
+              "\n"
+              "  mls train config.yaml --set network.nodes.enc.beta=0.9 --steps 500\n"
+              "  mls train --task text --data book.txt --mode sequential",
+      .make_options = mls_cli_train_flags },
+    { .name = "eval", .run = mls_verb_eval,
+      .words = "DIR [--split training|validation|test]",
+      .summary = "loss and metrics of a trained network",
+      .help = "DIR is a folder that mls train made; its best or newest checkpoint is read.",
+      .options = mls_cli_eval_flags },
+    { .name = "generate", .run = mls_verb_generate,
+      .words = "DIR [--prompt TEXT] [--length N] [--temperature X] [--top-k K] [--seed N]",
+      .summary = "text from a network that learned a text, token by token",
+      .options = mls_cli_generate_flags },
+    { .name = "check", .run = mls_verb_study, .words = "STUDY.lua [options]",
+      .summary = "what a study would do, without any maths",
+      .help = "Lists the trials of a study with their sizes and costs. Every variant's "
+              "network is built with shapes only, so wrong wires and options are found "
+              "before the first trial. See mls-study(5).",
+      .options = mls_cli_check_flags },
+    { .name = "run", .run = mls_verb_study, .words = "STUDY.lua [-jN] [options]",
+      .summary = "a study: every trial in a process of its own",
+      .help = "Runs what is not done yet, resumes what was stopped, and prints the table. "
+              "Ctrl-C lets the trials write a checkpoint and end; a second one kills "
+              "them.",
+      .options = mls_cli_run_flags },
+    { .name = "recover", .run = mls_verb_recover, .words = "FILE.part -o NEW.h5",
+      .summary = "a new file from the recording of a trial that was killed",
+      .options = mls_cli_recover_flags },
+    { .name = "list", .run = mls_verb_list, .words = "[KIND]",
+      .summary = "components that were found" },
+    { .name = "help", .run = mls_verb_help,
+      .words = "[VERB | modes | overview | KIND | KIND.NAME]",
+      .summary = "verbs, components, settings and modes in detail" },
+    { .name = "version", .run = mls_verb_version, .flags = MLS_VERB_BARE, .words = "",
+      .summary = "of mls and of the libraries that it runs with" },
+    { .name = "trial", .run = mls_verb_trial, .flags = MLS_VERB_INNER, .words = "DIR",
+      .summary = "one trial of a study, as mls run starts it",
+      .help = "Reads DIR/config.yaml, trains, and tells its progress as lines of JSON." },
+    { .name = NULL }
+};
+
+const mls_fact mls_environment[] = {
+    { "MLS_PLUGIN_PATH", "folders with plugins, or plugin files, joined by colons" },
+    { "XDG_DATA_HOME", "its folder mls/plugins is searched too; unset: ~/.local/share" },
+    { "MLS_ISA", "kernels to use: plain, avx2 or avx512; unset: the best there is" },
+    { "MLS_DATA", "the folder that mls.data in a study looks in" },
+    { "HDF5_USE_FILE_LOCKING", "FALSE: no locks, for file systems without them" },
+    { NULL, NULL }
+};
+
+const mls_fact mls_exit_statuses[] = {
+    { "0", "done" },
+    { "1", "failed" },
+    { "2", "wrong usage" },
+    { "3", "stopped cleanly (mls trial)" },
+    { "77", "the data of a study are absent" },
+    { "130", "interrupted; a checkpoint was written" },
+    { NULL, NULL }
+};
