@@ -13,6 +13,8 @@ struct mls_block {
     size_t     size, used;        /* of data, which starts ALIGN bytes after this       */
 };
 
+struct mls_leave { struct mls_leave *next; void (*f)(void *arg); void *arg; };
+
 static char *data_of(mls_block *b) { return (char *)b + ALIGN; }
 
 static mls_block *new_block(mls_arena *a, size_t bytes)
@@ -115,8 +117,18 @@ void mls_arena_reset(mls_arena *a)
     mls_arena_release(a, (mls_mark){ NULL, 0, 0 });
 }
 
+int mls_arena_at_free(mls_arena *a, void (*f)(void *arg), void *arg)
+{
+    struct mls_leave *l = mls_arena_alloc(a, sizeof *l);
+    if (!l) return 0;
+    *l = (struct mls_leave){ a->leave, f, arg };
+    a->leave = l;
+    return 1;
+}
+
 void mls_arena_free(mls_arena *a)
 {
+    for (struct mls_leave *l = a->leave; l; l = l->next) l->f(l->arg);
     for (mls_block *b = a->first, *next; b; b = next) {
         next = b->next;
         free(b);

@@ -12,6 +12,7 @@ typedef struct mls_arena {
     mls_block *first, *at;   /* blocks in use up to `at`, spare ones after it       */
     size_t     used, peak;   /* bytes handed out now, and at most                   */
     size_t     mallocs;      /* times it had to ask the system                      */
+    struct mls_leave *leave; /* what is called when it is freed                     */
 } mls_arena;
 
 typedef struct mls_mark { mls_block *block; size_t offset, used; } mls_mark;
@@ -25,6 +26,9 @@ mls_mark mls_arena_mark(const mls_arena *a);
 void     mls_arena_release(mls_arena *a, mls_mark m);
 void     mls_arena_reset(mls_arena *a);
 void     mls_arena_free(mls_arena *a);
+/* Calls f(arg) when the arena is freed, newest first: for things that lie elsewhere and must
+ * go with it.  Not for an arena that is reset or released.  0: no memory.              */
+int      mls_arena_at_free(mls_arena *a, void (*f)(void *arg), void *arg);
 /* Asks the system now for what a step will need, so that no step has to. */
 int      mls_arena_reserve(mls_arena *a, size_t bytes);
 

@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include "base/parfor.h"
+#include "lua/component.h"
 #include "study/model.h"
 #include "study/watch.h"
 
@@ -66,8 +67,11 @@ int mls_verb_eval(int argc, char **argv, mls_registry *r, mls_error *e)
             : NULL;
     if (dir) mls_parfor_threads((int)mls_args_int(&args, "--threads", 1, 1, 1024, e));
     const int usage = !dir || e->set;
-    if (!usage && mls_model_load(&m, r, dir, &from, e)) evaluate(&m, &args, from, e);
+    mls_lua_file *lua = NULL;
+    if (!usage && mls_lua_trial_load(r, dir, &lua, e) && mls_model_load(&m, r, dir, &from, e))
+        evaluate(&m, &args, from, e);
     mls_model_close(&m);
+    mls_lua_file_free(lua);
     mls_arena_free(&a);
     return usage ? MLS_EXIT_USAGE : e->set ? MLS_EXIT_FAILED : MLS_EXIT_DONE;
 }

@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include "base/philox.h"
+#include "lua/component.h"
 #include "study/model.h"
 
 #include <math.h>
@@ -153,8 +154,11 @@ int mls_verb_generate(int argc, char **argv, mls_registry *r, mls_error *e)
             ? mls_args_word(&args, "DIR (a folder that mls train made)", e)
             : NULL;
     mls_cli_signals();
-    if (dir && mls_model_load(&m, r, dir, NULL, e)) generate(&m, &args, e);
+    mls_lua_file *lua = NULL;
+    if (dir && mls_lua_trial_load(r, dir, &lua, e) && mls_model_load(&m, r, dir, NULL, e))
+        generate(&m, &args, e);
     mls_model_close(&m);
+    mls_lua_file_free(lua);
     mls_arena_free(&a);
     if (e->set) return dir ? MLS_EXIT_FAILED : MLS_EXIT_USAGE;
     return mls_cli_stop ? MLS_EXIT_INTERRUPTED : MLS_EXIT_DONE;

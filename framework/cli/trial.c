@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include "conf/conf.h"
+#include "lua/component.h"
 #include "study/crash.h"
 #include "study/runner.h"
 #include "study/trial.h"
@@ -68,7 +69,9 @@ int mls_verb_trial(int argc, char **argv, mls_registry *r, mls_error *e)
                                  .arg = &s,
                                  .stop = &mls_cli_stop,
                                  .command_line = mls_cli_line()};
-    if (config) end = mls_trial_run(config, dir, &o, e);
+    mls_lua_file *lua = NULL;
+    if (config && mls_lua_trial_load(r, dir, &lua, e)) end = mls_trial_run(config, dir, &o, e);
+    mls_lua_file_free(lua);
     if (end < 0 && e->set) speak_last(e);
     mls_arena_free(&a);
     return end == 0 ? MLS_EXIT_DONE : end == 1 ? MLS_EXIT_STOPPED

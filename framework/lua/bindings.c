@@ -2,6 +2,7 @@
 
 #include "conf/conf.h"
 #include "lua/convert.h"
+#include "lua/part.h"
 #include "lua/sandbox.h"
 
 #include <lauxlib.h>
@@ -163,12 +164,14 @@ static int data(lua_State *L)
     if (root && *root)
         lua_pushfstring(L, "%s/%s", root, name);
     else
-        lua_pushfstring(L, "%s/../../shared/data/%s", s->dir, name);
+        lua_pushfstring(L, "%s/../../shared/data/%s", s->here, name);
     const char *path = lua_tostring(L, -1);
     if (realpath(path, real) && access(real, R_OK) == 0) {
         lua_pushstring(L, real);
         return 1;
     }
+    if (s->copy)                                 /* the trial's settings have their own */
+        return 1;
     s->missing = 1;
     lua_pushfstring(L, "the data are absent: wanted %s (set MLS_DATA to the folder that "
                     "holds %s)", path, name);
@@ -204,10 +207,11 @@ void mls_lua_native(lua_State *L)
     static const luaL_Reg functions[] = { { "fail", fail }, { "place", place },
         { "study", study }, { "nearest", nearest }, { "check", check },
         { "wrap", wrap },
-        { "component", component }, { "mode", mode }, { "data", data }, { NULL, NULL } };
+        { "component", component }, { "mode", mode }, { "data", data },
+        { "declare", mls_lua_declare }, { NULL, NULL } };
     mls_sandbox *s = mls_sandbox_of(L);
     luaL_newlib(L, functions);
-    lua_pushstring(L, s->dir);
+    lua_pushstring(L, s->here);
     lua_setfield(L, -2, "here");
     lua_pushliteral(L, "1");
     lua_setfield(L, -2, "version");

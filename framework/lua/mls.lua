@@ -47,6 +47,8 @@ for _, kind in ipairs(native.kinds) do
   })
 end
 
+mls.component = native.load_component(mls, native, fail, suggest, keys, only, set)
+
 -- ---- networks ----------------------------------------------------------------------------
 
 local schema = set("width", "layers", "norm", "residual", "dropout", "chunk", "head", "remat")

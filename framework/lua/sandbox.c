@@ -1,6 +1,7 @@
 #include "lua/sandbox.h"
 
 #include "lua/bindings.h"
+#include "lua/part.h"
 #include "lua/scripts.h"
 
 #include <ctype.h>
@@ -24,15 +25,10 @@ static void *allocate(void *arg, void *old, size_t had, size_t want)
     mls_sandbox *s = arg;
     if (!old)
         had = 0;                                 /* then `had` is a kind of object */
-    if (want == 0) {
-        free(old);
-        s->used -= had;
-        return NULL;
-    }
     if (want > had && s->used + (want - had) > s->most)
         return NULL;
-    void *now = realloc(old, want);
-    if (now)
+    void *now = mls_slab_resize(&s->slab, old, had, want);
+    if (now || want == 0)
         s->used = s->used - had + want;
     return now;
 }
@@ -66,26 +62,52 @@ static int handler(lua_State *L)
     return 1;
 }
 
-int mls_sandbox_call(mls_sandbox *s, int n_args, int n_results, mls_error *e)
+int mls_sandbox_call_on(mls_sandbox *s, lua_State *L, int n_args, int n_results,
+                        mls_error *e)
 {
-    const int base = lua_gettop(s->L) - n_args;
-    lua_pushcfunction(s->L, handler);
-    lua_insert(s->L, base);
+    const int base = lua_gettop(L) - n_args, mask = lua_gethookmask(L);
+    const int count = lua_gethookcount(L);
+    const lua_Hook hook = lua_gethook(L);
+    const int64_t ticks = s->ticks;
+    lua_pushcfunction(L, handler);
+    lua_insert(L, base);
     s->ticks = 0;
-    lua_sethook(s->L, tick, LUA_MASKCOUNT, 1000);
-    const int status = lua_pcall(s->L, n_args, n_results, base);
-    lua_sethook(s->L, NULL, 0, 0);
-    lua_remove(s->L, base);
+    lua_sethook(L, tick, LUA_MASKCOUNT, 1000);
+    const int status = lua_pcall(L, n_args, n_results, base);
+    lua_sethook(L, hook, mask, count);
+    s->ticks = ticks;
+    lua_remove(L, base);
     if (status == LUA_OK)
         return 1;
-    const char *text = lua_tostring(s->L, -1);
+    const char *text = lua_tostring(L, -1);
     mls_error_set(e, "%s%s", text ? text : "an error without text",
                   status == LUA_ERRMEM ? " (a study file has 256 MiB)" : "");
-    lua_pop(s->L, 1);
+    lua_pop(L, 1);
     return 0;
 }
 
+int mls_sandbox_call(mls_sandbox *s, int n_args, int n_results, mls_error *e)
+{
+    return mls_sandbox_call_on(s, s->L, n_args, n_results, e);
+}
+
 /* ---- files -------------------------------------------------------------------------------- */
+
+/* What lies in the folder keeps its path there, anything else its name. */
+static void keep_source(mls_sandbox *s, const char *path, const char *text)
+{
+    const size_t own = strlen(s->dir);
+    const int inside = strncmp(path, s->dir, own) == 0 && path[own] == '/';
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    mls_source *f = mls_arena_alloc(&s->kept, sizeof *f);
+    if (!f)
+        return;
+    *f = (mls_source){ mls_arena_strdup(&s->kept, inside ? path + own + 1 : name),
+                       mls_arena_strdup(&s->kept, name), mls_arena_strdup(&s->kept, text),
+                       s->source };
+    if (f->path && f->name && f->text)
+        s->source = f;
+}
 
 /* Pushes the chunk of a file, whose name in messages is its last part. */
 static int load_file(mls_sandbox *s, const char *path, mls_error *e)
@@ -110,6 +132,10 @@ static int load_file(mls_sandbox *s, const char *path, mls_error *e)
     if (!e->set && luaL_loadbufferx(s->L, text + skip, n - skip, name, "t") != LUA_OK) {
         mls_error_set(e, "%s", lua_tostring(s->L, -1));
         lua_pop(s->L, 1);
+    }
+    if (!e->set) {
+        text[n] = 0;
+        keep_source(s, path, text);
     }
     free(text);
     if (e->set)
@@ -204,6 +230,12 @@ static int load_modes(lua_State *L)
     return 1;
 }
 
+static int load_component(lua_State *L)
+{
+    own_script(L, mls_lua_component, lua_gettop(L));
+    return 1;
+}
+
 /* env: the names that a study file sees. */
 static void environment(lua_State *L)
 {
@@ -229,6 +261,9 @@ static void environment(lua_State *L)
 
 static int set_up(lua_State *L)
 {
+    mls_sandbox *s = mls_sandbox_of(L);
+    s->work = lua_newthread(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, "mls.work");
     static const luaL_Reg libraries[] = { { LUA_GNAME, luaopen_base },
         { LUA_STRLIBNAME, luaopen_string }, { LUA_TABLIBNAME, luaopen_table },
         { LUA_MATHLIBNAME, luaopen_math }, { LUA_UTF8LIBNAME, luaopen_utf8 },
@@ -252,6 +287,8 @@ static int set_up(lua_State *L)
     mls_lua_native(L);                           /* env native */
     lua_pushcfunction(L, load_modes);
     lua_setfield(L, -2, "load_modes");
+    lua_pushcfunction(L, load_component);
+    lua_setfield(L, -2, "load_component");
     lua_pushvalue(L, -2);                        /* env native env */
     lua_getfield(L, -2, "nearest");
     lua_getglobal(L, "debug");
@@ -273,6 +310,12 @@ static int set_up(lua_State *L)
 
 mls_sandbox *mls_sandbox_new(mls_registry *r, const char *dir, mls_error *e)
 {
+    return mls_sandbox_copy(r, dir, NULL, e);
+}
+
+mls_sandbox *mls_sandbox_copy(mls_registry *r, const char *dir, const char *here,
+                              mls_error *e)
+{
     mls_sandbox *s = calloc(1, sizeof *s);
     char real[PATH_MAX];
     if (!s || !realpath(dir, real) || strlen(real) >= sizeof s->dir) {
@@ -281,6 +324,8 @@ mls_sandbox *mls_sandbox_new(mls_registry *r, const char *dir, mls_error *e)
         return NULL;
     }
     strcpy(s->dir, real);
+    snprintf(s->here, sizeof s->here, "%s", here ? here : real);
+    s->copy = here != NULL;
     s->registry = r;
     s->most = (size_t)MLS_SANDBOX_MEGABYTES << 20;
     s->limit = MLS_SANDBOX_TICKS;
@@ -291,6 +336,7 @@ mls_sandbox *mls_sandbox_new(mls_registry *r, const char *dir, mls_error *e)
         return NULL;
     }
     *(mls_sandbox **)lua_getextraspace(s->L) = s;
+    lua_gc(s->L, LUA_GCINC, 150, 200, 0);
     lua_pushcfunction(s->L, set_up);
     if (!mls_sandbox_call(s, 0, 0, e)) {
         mls_sandbox_free(s);
@@ -304,6 +350,9 @@ void mls_sandbox_free(mls_sandbox *s)
     if (!s)
         return;
     lua_close(s->L);
+    mls_lua_components_free(s);
+    mls_slab_free(&s->slab);
     mls_arena_free(&s->arena);
+    mls_arena_free(&s->kept);
     free(s);
 }

@@ -2,6 +2,6 @@
 #ifndef MLS_LUA_SCRIPTS_H
 #define MLS_LUA_SCRIPTS_H
 
-extern const char mls_lua_mls[], mls_lua_modes[], mls_lua_strict[];
+extern const char mls_lua_mls[], mls_lua_modes[], mls_lua_strict[], mls_lua_component[];
 
 #endif

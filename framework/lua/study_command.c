@@ -51,7 +51,8 @@ static int make_folders(const char *path, mls_error *e)
     return 1;
 }
 
-static mls_job *make_jobs(mls_arena *a, const mls_plan *p, const char *dir, mls_error *e)
+static mls_job *make_jobs(mls_arena *a, const mls_study *s, const mls_plan *p,
+                          const char *dir, mls_error *e)
 {
     mls_job *job = mls_arena_zalloc(a, (size_t)(p->n + 1) * sizeof *job);
     for (int i = 0; job && i < p->n; i++) {
@@ -59,6 +60,7 @@ static mls_job *make_jobs(mls_arena *a, const mls_plan *p, const char *dir, mls_
         job[i].id = t->id;
         job[i].label = mls_arena_printf(a, "%s seed=%lld", t->label, (long long)t->seed);
         job[i].config = t->config;
+        job[i].files = mls_study_sources(s, t->config, a, e);
         job[i].steps = t->steps;
         if (snprintf(job[i].dir, sizeof job[i].dir, "%s/%s", dir, t->id)
             >= (int)sizeof job[i].dir - 40)
@@ -69,13 +71,14 @@ static mls_job *make_jobs(mls_arena *a, const mls_plan *p, const char *dir, mls_
     return e->set ? NULL : job;
 }
 
-static int run_plan(mls_arena *a, const mls_study_call *c, const mls_plan *p,
-                    const mls_value *settings, mls_error *e)
+static int run_plan(mls_arena *a, const mls_study_call *c, const mls_study *s,
+                    const mls_plan *p, mls_error *e)
 {
+    const mls_value *settings = mls_study_source(s)->settings;
     const char *dir = mls_arena_printf(a, "%s/%s", c->results, p->name);
     if (!dir || !make_folders(dir, e))
         return 1;
-    mls_job *job = make_jobs(a, p, dir, e);
+    mls_job *job = make_jobs(a, s, p, dir, e);
     mls_journal *journal = e->set ? NULL : mls_journal_open(dir, e);
     if (!job || !journal)
         return 1;
@@ -118,7 +121,7 @@ int mls_study_command(const mls_study_call *c, mls_registry *r, mls_error *e)
         mls_study_print_plan(stdout, &plan, c->parallel);
         status = 0;
     } else {
-        status = run_plan(&a, c, &plan, source->settings, e);
+        status = run_plan(&a, c, s, &plan, e);
     }
     mls_arena_free(&a);
     mls_study_free(s);

@@ -1,6 +1,8 @@
 #include "lua/study_load.h"
 
+#include "lua/component.h"
 #include "lua/convert.h"
+#include "lua/part.h"
 #include "lua/sandbox.h"
 
 #include <lauxlib.h>
@@ -129,6 +131,7 @@ mls_study *mls_study_load(const char *path, mls_registry *r, int *missing,
     s->box = mls_sandbox_new(r, dir, e);
     if (s->box && mls_sandbox_run(s->box, path, e)) {
         lua_State *L = s->box->L;
+        mls_lua_components_seal(s->box);
         lua_getfield(L, LUA_REGISTRYINDEX, "mls.study");
         if (!lua_istable(L, -1) || !lua_rawequal(L, -1, -2))
             mls_error_set(e, "%s: a study file ends with `return mls.study {...}`; this one "
@@ -157,4 +160,11 @@ void mls_study_free(mls_study *s)
 }
 
 const mls_plan_source *mls_study_source(const mls_study *s) { return &s->source; }
+
+mls_value *mls_study_sources(const mls_study *s, const mls_value *config, mls_arena *a,
+                           mls_error *e)
+{
+    return mls_lua_trial_sources(s->box, config, a, e);
+}
+
 int mls_study_missing(const mls_study *s) { return s->box->missing; }

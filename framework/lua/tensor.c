@@ -65,6 +65,12 @@ void mls_lua_push_tensor(lua_State *L, int step, mls_t t)
     luaL_setmetatable(L, TENSOR);
 }
 
+void mls_lua_push_weight(lua_State *L, int step, mls_t t)
+{
+    mls_lua_push_tensor(L, step, t);
+    ((tensor *)lua_touserdata(L, -1))->serial = 0;
+}
+
 float *mls_lua_push_free(lua_State *L, int64_t d0, int64_t d1, int64_t d2)
 {
     enum { ALIGN = 64 };
@@ -102,9 +108,16 @@ void mls_lua_push_view(lua_State *L, int owner, int step, float *data, float *gr
 
 /* ---- checking ---------------------------------------------------------------------------- */
 
+/* Serials of steps begin at 1; a weight has 0. */
+static int gone(const tensor *x)
+{
+    return x->life == STEP_TENSOR
+        && ((x->serial && x->serial != x->step->serial) || !x->step->c);
+}
+
 static void alive(lua_State *L, const tensor *x)
 {
-    if (x->life == STEP_TENSOR && (x->serial != x->step->serial || !x->step->c))
+    if (gone(x))
         mls_lua_raise(L, "this tensor is gone: it belonged to a step that has ended (a "
                          "forward replaces the one before it; x:copy() keeps numbers)");
 }
@@ -256,7 +269,7 @@ static int text(lua_State *L)
     const tensor *x = luaL_checkudata(L, 1, TENSOR);
     luaL_Buffer b;
     char part[80];
-    if (x->life == STEP_TENSOR && (x->serial != x->step->serial || !x->step->c)) {
+    if (gone(x)) {
         lua_pushliteral(L, "tensor (gone with its step)");
         return 1;
     }

@@ -34,6 +34,8 @@ void          mls_lua_step_begin(mls_lua_step *s, mls_ctx *c);
 void          mls_lua_step_end(mls_lua_step *s);
 /* step: index of the userdata. */
 void          mls_lua_push_tensor(lua_State *L, int step, mls_t t);
+/* A tensor of network lifetime (a weight): alive whenever that step runs. */
+void          mls_lua_push_weight(lua_State *L, int step, mls_t t);
 /* A step tensor, living, of any step or of s; *step (may be NULL) is its step.          */
 mls_t         mls_lua_check_tensor(lua_State *L, int index, mls_lua_step **step);
 /* As check, of the running step s; a free tensor becomes a constant of it.  what: for the

@@ -14,7 +14,7 @@
 
 int mls_child_write(const char *path, const char *text, mls_error *e)
 {
-    char temporary[4300];
+    char temporary[8500];
     snprintf(temporary, sizeof temporary, "%s.%ld", path, (long)getpid());
     FILE *f = fopen(temporary, "we");
     int ok = f != NULL;
@@ -41,6 +41,33 @@ static int write_config(const mls_job *job, mls_error *e)
         mls_error_set(e, "no memory to write %s", path);
     mls_arena_free(&a);
     return ok;
+}
+
+/* The folders of a path below dir. */
+static void make_folders(const char *path, size_t from)
+{
+    char part[8400];
+    for (size_t i = from; path[i] && i < sizeof part; i++)
+        if (path[i] == '/') {
+            snprintf(part, sizeof part, "%.*s", (int)i, path);
+            mkdir(part, 0777);                   /* writing tells if it failed */
+        }
+}
+
+static int write_files(const mls_job *job, mls_error *e)
+{
+    char path[8400];
+    for (int i = 0; job->files && i < job->files->n; i++) {
+        if (snprintf(path, sizeof path, "%s/%s", job->dir, job->files->key[i])
+            >= (int)sizeof path - 40) {
+            mls_error_set(e, "the path %s is too long", job->files->key[i]);
+            return 0;
+        }
+        make_folders(path, strlen(job->dir) + 1);
+        if (!mls_child_write(path, job->files->item[i]->string, e))
+            return 0;
+    }
+    return 1;
 }
 
 /* "A=value" strings for the child, made before the fork: setenv may take locks. */
@@ -115,7 +142,7 @@ int mls_child_start(mls_job *job, const char *exe, const char *plugin_path, mls_
     char path[4200];
     int ends[2] = { -1, -1 };
     surroundings s = { 0 };
-    if (!write_config(job, e))
+    if (!write_files(job, e) || !write_config(job, e))
         return 0;
     snprintf(path, sizeof path, "%s/log.txt", job->dir);
     /* a resumed trial has a log of its own: the last line tells why it failed */

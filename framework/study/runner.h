@@ -20,6 +20,7 @@ typedef enum {
 typedef struct mls_job {
     const char      *id, *label;        /* "3f9a...", "mode=parallel seed=2"           */
     const mls_value *config;
+    const mls_value *files;             /* more to write: path below dir -> text; or NULL */
     char             dir[4096];
     mls_job_state    state;
     char             reason[600];       /* when failed                                 */
