@@ -36,6 +36,19 @@ const mls_verb mls_verbs[] = {
               "Ctrl-C lets the trials write a checkpoint and end; a second one kills "
               "them.",
       .options = mls_cli_run_flags },
+    { .name = "lua", .run = mls_verb_lua, .words = "FILE.lua [ARGUMENTS]",
+      .summary = "a Lua program with a model in its hand",
+      .help = "Runs FILE with all of Lua's libraries and the module \"mls\", which besides "
+              "what studies have can build a network, run it forward and backward, step an "
+              "optimiser, save and load. ARGUMENTS are the script's own, in the table arg. "
+              "Errors name the script's lines. Ctrl-C ends a loop over mls.progress "
+              "cleanly, with a checkpoint if it was asked for one.\n"
+              "\n"
+              "  mls lua docs/example/by_hand.lua" },
+    { .name = "repl", .run = mls_verb_repl, .words = "",
+      .summary = "the same, line by line as you type",
+      .help = "An expression is printed, what is not finished goes on in the next line, an "
+              "error does not end it, Ctrl-D does." },
     { .name = "recover", .run = mls_verb_recover, .words = "FILE.part -o NEW.h5",
       .summary = "a new file from the recording of a trial that was killed",
       .options = mls_cli_recover_flags },

@@ -253,4 +253,26 @@ function native.config (study, p)
   return { network = spec, task = task, train = training(of(study.train, p)) }
 end
 
+-- ---- scripts -----------------------------------------------------------------------------------
+
+function native.plain (net)
+  if type(net) ~= "table" or not branches[net] then
+    fail(("the network is a %s value, not what mls.network or mls.modes make"):format(type(net)))
+  end
+  return specification(net)
+end
+native.training = training
+
+-- script.lua puts the real ones in their place.
+for _, name in ipairs { "build", "open", "load", "loss", "tensor", "progress" } do
+  mls[name] = setmetatable({}, {
+    __call = wrap(function ()
+      fail(("mls.%s is for scripts (mls lua FILE, mls repl); this is a study"):format(name))
+    end),
+    __index = function ()
+      fail(("mls.%s is for scripts (mls lua FILE, mls repl); this is a study"):format(name))
+    end,
+  })
+end
+
 return strict(mls, "mls field")

@@ -39,7 +39,7 @@ int mls_lua_raise(lua_State *L, const char *fmt, ...)
 
 mls_lua_step *mls_lua_step_push(lua_State *L)
 {
-    mls_lua_step *s = lua_newuserdatauv(L, sizeof *s, 0);
+    mls_lua_step *s = lua_newuserdatauv(L, sizeof *s, 1);
     *s = (mls_lua_step){ 0 };
     luaL_setmetatable(L, STEP);
     return s;

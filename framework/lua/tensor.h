@@ -28,6 +28,7 @@ typedef struct mls_lua_step {
 } mls_lua_step;
 
 void          mls_lua_tensor_open(lua_State *L);        /* once a state: the metatables  */
+/* Its user value 1 is free for what the steps belong to. */
 mls_lua_step *mls_lua_step_push(lua_State *L);
 /* Step tensors made before are dead from now on. */
 void          mls_lua_step_begin(mls_lua_step *s, mls_ctx *c);

@@ -119,6 +119,11 @@ float   *mls_run_state_grad(mls_run *run, int i);
 void     mls_run_seed_state(mls_run *run, int i, const float *seed);
 /* backward from a gradient of the last forward's output [T][B][out] instead of a loss. */
 void     mls_run_backward_from(mls_run *run, const float *grad_out);
+/* For operations on what the last forward gave, which become part of its tape: losses and
+ * penalties of one's own.  Valid until this network's next forward, of whichever run.   */
+mls_ctx *mls_run_ctx(mls_run *run);
+/* backward from such a loss, [1][1][1]: adds scale * d loss / d weight; once a forward.  */
+void     mls_run_backward_of(mls_run *run, mls_t loss, double scale);
 /* Every channel that can be recorded, for messages and `mls check`. */
 int      mls_run_channels(const mls_run *run, mls_channel **list, mls_arena *a);
 

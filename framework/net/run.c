@@ -258,6 +258,21 @@ void mls_run_backward_from(mls_run *r, const float *grad_out)
     backward(r);
 }
 
+mls_ctx *mls_run_ctx(mls_run *run) { return ctx_of(run); }
+
+void mls_run_backward_of(mls_run *r, mls_t loss, double scale)
+{
+    if (r->error.set || !r->output || r->tape.dry) return;
+    if (loss->count != 1) {
+        mls_error_set(&r->error, "backward from a loss of %lld values, expected 1",
+                      (long long)loss->count);
+        return;
+    }
+    float *g = mls_tape_grad(ctx_of(r), loss);
+    if (g) g[0] += (float)scale;
+    backward(r);
+}
+
 int mls_net_cost(mls_net *net, int64_t steps, int64_t batch, mls_cost *out, mls_error *e)
 {
     mls_run *r = mls_run_new(net, batch, MLS_TRAIN, e);

@@ -278,8 +278,9 @@ static int load_rows(hid_t f, const char *path, mls_bundle *b, mls_error *e)
     return 1;
 }
 
-int mls_checkpoint_load(const char *path, mls_bundle *b, char **note, mls_arena *a,
-                        mls_error *e)
+/* part: what else the file holds is no fault. */
+static int load(const char *path, mls_bundle *b, int part, char **note, mls_arena *a,
+                mls_error *e)
 {
     if (note) *note = NULL;
     if (!sealed(path, e)) return 0;
@@ -295,7 +296,7 @@ int mls_checkpoint_load(const char *path, mls_bundle *b, char **note, mls_arena 
                       version ? version : "is absent");
     } else {
         for (int i = 0; i < b->n; i++) check_row(f, &b->row[i], w);
-        check_extra(f, b, w);
+        if (!part) check_extra(f, b, w);
         if (w->n)
             mls_error_set(e, "%s: does not fit this network (%d of its arrays):%s%s",
                           path, w->n, w->text,
@@ -306,4 +307,23 @@ int mls_checkpoint_load(const char *path, mls_bundle *b, char **note, mls_arena 
     mls_arena_free(&here);
     H5Fclose(f);
     return !e->set;
+}
+
+int mls_checkpoint_load(const char *path, mls_bundle *b, char **note, mls_arena *a,
+                        mls_error *e)
+{
+    return load(path, b, 0, note, a, e);
+}
+
+int mls_checkpoint_load_part(const char *path, mls_bundle *b, mls_arena *a, mls_error *e)
+{
+    return load(path, b, 1, NULL, a, e);
+}
+
+char *mls_checkpoint_note(const char *path, mls_arena *a, mls_error *e)
+{
+    mls_bundle none = { .arena = a };
+    char *note = NULL;
+    load(path, &none, 1, &note, a, e);
+    return note;
 }

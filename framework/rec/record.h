@@ -76,6 +76,10 @@ int mls_checkpoint_save(const char *path, const mls_bundle *b, const char *note,
 /* Reads into the bundle's arrays; a missing, extra or misshapen array is an error that
  * lists all of them; a damaged file is an error, never a crash.                          */
 int mls_checkpoint_load(const char *path, mls_bundle *b, char **note, mls_arena *a, mls_error *e);
+/* As load for the arrays of the bundle only: others in the file are no error. */
+int mls_checkpoint_load_part(const char *path, mls_bundle *b, mls_arena *a, mls_error *e);
+/* The note of a checkpoint alone, in a; NULL and e when the file is damaged or none.     */
+char *mls_checkpoint_note(const char *path, mls_arena *a, mls_error *e);
 
 /* The host extension "mls.array-file/1". */
 extern const mls_array_file mls_rec_array_file;

@@ -56,8 +56,8 @@ static int64_t all_steps(const mls_plan *p, const mls_value *v, const mls_feed *
     const double tokens = (double)whole(v, "tokens", 0, 0, e);
     const int told = epochs > 0.0 || tokens > 0.0 || p->minutes > 0.0;
     int64_t n = whole(v, "steps", told ? 0 : 1000, 0, e), least = n > 0 ? n : INT64_MAX;
-    const double per_step =
-        (double)mls_feed_shape(feed)->steps * (double)p->batch * (double)p->accumulate;
+    const double length = feed ? (double)mls_feed_shape(feed)->steps : 1.0;
+    const double per_step = length * (double)p->batch * (double)p->accumulate;
     if (epochs > 0.0) {
         n = at_least(epochs * (double)p->batches / (double)p->accumulate);
         if (n < least) least = n;
@@ -94,7 +94,7 @@ int mls_plan_read(mls_plan *p, const mls_value *v, const mls_feed *feed, mls_err
     p->carry = mls_value_get_bool(v, "carry", 0, e);
     p->exact = mls_value_get_bool(v, "exact", 0, e);
     if (e->set) return 0;
-    p->batches = mls_feed_batches(feed, MLS_TRAINING, p->batch);
+    p->batches = feed ? mls_feed_batches(feed, MLS_TRAINING, p->batch) : 1;
     if (p->batches < 1) mls_error_set(e, "the task has no training samples");
     p->steps = all_steps(p, v, feed, e);
     p->schedule.kind = mls_value_get(v, "schedule")

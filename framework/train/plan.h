@@ -18,7 +18,8 @@ typedef struct mls_plan {
 } mls_plan;
 
 /* Absent keys have the defaults of conf/settings.c.  steps = 0 without epochs or tokens
- * needs minutes; the schedule then stays at its peak.  Returns 0 and e if it is not so. */
+ * needs minutes; the schedule then stays at its peak.  feed may be NULL where neither
+ * epochs nor tokens count.  Returns 0 and e if it is not so. */
 int mls_plan_read(mls_plan *p, const mls_value *train, const mls_feed *feed,
                   mls_error *e);
 
