@@ -24,15 +24,10 @@ mls_lua_c *mls_lua_object(lua_State *L, const char *method, int when)
     return o;
 }
 
-/* The message without the node's path, which the network puts before it again. */
 void mls_lua_object_check(lua_State *L, const mls_lua_c *o)
 {
-    const mls_error *e = o->c->error;
-    const size_t n = strlen(o->c->path);
-    if (!e->set)
-        return;
-    const int own = strncmp(e->text, o->c->path, n) == 0 && e->text[n] == ':';
-    mls_lua_raise(L, "%s", own ? e->text + n + 2 : e->text);
+    if (o->c->error->set)
+        mls_lua_raise(L, "%s", o->c->error->text);
 }
 
 /* ---- operations ---------------------------------------------------------------------------- */
@@ -233,6 +228,17 @@ mls_lua_c *mls_lua_object_new(lua_State *L, mls_ctx *c, mls_lua_part *p, void *s
     return o;
 }
 
+/* An operation's error has the node's path in the middle, after the line: once is enough. */
+static void without_path(char *text, const char *path)
+{
+    const size_t n = strlen(path);
+    for (char *at = text; n && (at = strstr(at, path)); at++)
+        if (strncmp(at + n, ": ", 2) == 0) {
+            memmove(at, at + n + 2, strlen(at + n + 2) + 1);
+            return;
+        }
+}
+
 int mls_lua_protected(mls_ctx *c, mls_lua_part *p, lua_CFunction f, void *arg)
 {
     lua_State *L = p->box->work;
@@ -248,6 +254,7 @@ int mls_lua_protected(mls_ctx *c, mls_lua_part *p, lua_CFunction f, void *arg)
     lua_pushlightuserdata(L, arg);
     if (mls_sandbox_call_on(p->box, L, 1, 0, &e))
         return 1;
+    without_path(e.text, c->path);
     c->error->set = 0;                           /* what an operation said is in e, placed */
     mls_error_set(c->error, "%s: %s", c->path, e.text);
     return 0;

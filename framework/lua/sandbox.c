@@ -42,8 +42,8 @@ static void tick(lua_State *L, lua_Debug *ar)
     if (++s->ticks <= s->limit)
         return;
     lua_sethook(L, tick, LUA_MASKCOUNT, 1);
-    luaL_error(L, "stopped after %d million instructions: an endless loop?",
-               (int)(s->limit / 1000));
+    mls_lua_raise(L, "stopped after %d million instructions: an endless loop?",
+                  (int)(s->limit / 1000));
 }
 
 /* ---- errors ------------------------------------------------------------------------------- */
