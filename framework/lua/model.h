@@ -63,8 +63,16 @@ void   mls_lua_only(lua_State *L, int index, const char *const *names, const cha
 mls_value *mls_lua_shape_value(mls_arena *a, const mls_task_shape *s);
 int        mls_lua_shape_read(mls_task_shape *s, const mls_value *v, mls_error *e);
 
-/* Each adds its functions to the table on top of the stack, and its metatables. */
+/* The run of this batch size and these flags; made if need be.                           */
+mls_run *mls_lua_run_for(lua_State *L, mls_lua_net *n, int64_t batch, unsigned flags);
+/* What net:record asked for; and pushes a table of what the last forward showed of it.   */
+mls_observer mls_lua_observer(mls_lua_net *n);
+void         mls_lua_push_taps(lua_State *L, const mls_lua_net *n);
+
+/* Each adds its functions to the table on top of the stack, its metatables or methods. */
 void mls_lua_open_net(lua_State *L);         /* build                                    */
+void mls_lua_open_forward(lua_State *L);     /* net:forward                              */
+void mls_lua_open_record(lua_State *L);      /* net:channels, net:record                 */
 void mls_lua_open_weights(lua_State *L);     /* methods of nets                          */
 void mls_lua_open_loss(lua_State *L);        /* cross_entropy, mse, mean; x:backward()   */
 void mls_lua_open_optimiser(lua_State *L);   /* optimiser(net, settings)                 */

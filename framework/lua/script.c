@@ -104,24 +104,25 @@ static void watch(lua_State *L, lua_Debug *ar)
 
 /* ---- errors -------------------------------------------------------------------------------- */
 
-/* The user's lines only: frames of C and of our own scripts are left out. */
-static void add_frames(lua_State *L, luaL_Buffer *b)
+/* The user's lines only: frames of C and of our own scripts are left out.  A single one
+ * that the message names already says nothing new.                                      */
+static void add_frames(lua_State *L, const char *text, luaL_Buffer *b)
 {
+    enum { MOST = 24, WIDTH = 200 };
+    char line[MOST][WIDTH];
     lua_Debug ar;
     int n = 0;
-    for (int level = 1; n < 24 && lua_getstack(L, level, &ar); level++) {
-        char line[400];
+    for (int level = 1; n < MOST && lua_getstack(L, level, &ar); level++) {
         lua_getinfo(L, "Snl", &ar);
         if (ar.source[0] != '@' || ar.currentline <= 0) continue;
-        if (!strcmp(ar.what, "main"))
-            snprintf(line, sizeof line, "\n  %s:%d: in the script", ar.short_src,
-                     ar.currentline);
-        else
-            snprintf(line, sizeof line, "\n  %s:%d: in %s%s%s", ar.short_src, ar.currentline,
-                     ar.name ? "function '" : "a function", ar.name ? ar.name : "",
-                     ar.name ? "'" : "");
-        if (!n++) luaL_addstring(b, "\ncalled from");
-        luaL_addstring(b, line);
+        snprintf(line[n++], WIDTH, "%s:%d: in %.80s", ar.short_src, ar.currentline,
+                 !strcmp(ar.what, "main") ? "the script" : ar.name ? ar.name : "a function");
+    }
+    if (n == 1 && !strncmp(text, line[0], strcspn(line[0], " "))) return;
+    if (n) luaL_addstring(b, "\ncalled from");
+    for (int i = 0; i < n; i++) {
+        luaL_addstring(b, "\n  ");
+        luaL_addstring(b, line[i]);
     }
 }
 
@@ -136,7 +137,7 @@ static int traceback(lua_State *L)
     luaL_buffinit(L, &b);
     lua_pushvalue(L, text);
     luaL_addvalue(&b);
-    add_frames(L, &b);
+    add_frames(L, lua_tostring(L, text), &b);
     luaL_pushresult(&b);
     return 1;
 }
