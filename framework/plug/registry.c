@@ -271,10 +271,11 @@ const mls_plugin_file *mls_registry_file(const mls_registry *r, const mls_compon
 
 const mls_port *mls_plug_port(const mls_registry *r, const mls_component *c, int i)
 {
+    if (!c->ports) return NULL;
     const mls_plugin_file *f = mls_registry_file(r, c);
     const size_t stride = f ? f->info->port_size : sizeof(mls_port);
     const mls_port *p = (const mls_port *)(const void *)((const char *)c->ports + (size_t)i * stride);
-    return c->ports && p->name ? p : NULL;
+    return p->name ? p : NULL;
 }
 
 const mls_option *mls_plug_option(const mls_registry *r, const mls_component *c, int i)

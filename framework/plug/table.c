@@ -100,11 +100,17 @@ static int port_is_twice(const mls_plugin_info *p, const mls_component *c, int i
     return 0;
 }
 
-static int option_is_twice(const mls_plugin_info *p, const mls_component *c, int i)
+/* Two options in one place of self: a string would be read from the bits of a number. */
+static const char *option_clash(const mls_plugin_info *p, const mls_component *c, int i)
 {
-    for (int k = 0; k < i; k++)
-        if (!strcmp(option_at(p, c, k)->name, option_at(p, c, i)->name)) return 1;
-    return 0;
+    const mls_option *o = option_at(p, c, i);
+    for (int k = 0; k < i; k++) {
+        const mls_option *q = option_at(p, c, k);
+        if (!strcmp(q->name, o->name)) return "is there twice";
+        if (q->offset < o->offset + width(o->type) && o->offset < q->offset + width(q->type))
+            return "would be stored over another one (offset)";
+    }
+    return NULL;
 }
 
 int mls_table_check(const mls_plugin_info *p, const mls_component *c, const char *path,
@@ -118,7 +124,7 @@ int mls_table_check(const mls_plugin_info *p, const mls_component *c, const char
     }
     for (; c->options && k < ROWS && option_at(p, c, k)->name && !e->set; k++) {
         const char *fault = option_fault(option_at(p, c, k), c->self_size);
-        if (!fault && option_is_twice(p, c, k)) fault = "is there twice";
+        if (!fault) fault = option_clash(p, c, k);
         if (fault) complain(c, path, "option", option_at(p, c, k)->name, fault, e);
     }
     if (n == ROWS || k == ROWS)

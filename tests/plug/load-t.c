@@ -1,6 +1,7 @@
 /* Plugins that are wrong are refused in words; none of them ends the process. */
 #include "rig.h"
 
+#include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -111,6 +112,39 @@ static void no_plugin(void **state)
     has(refusal(in_folder("pipe.so")), "is not a file");
 }
 
+/* A good plugin with two bytes of its ELF header overwritten. */
+static const char *patched(long at, unsigned value)
+{
+    copy(plugin_of("options"), in_folder("patched.so"), -1);
+    FILE *f = fopen(in_folder("patched.so"), "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, at, SEEK_SET), 0);
+    fputc((int)(value & 255), f);
+    if (at >= 16) fputc((int)(value >> 8), f);         /* before: single bytes */
+    assert_int_equal(fclose(f), 0);
+    return refusal(in_folder("patched.so"));
+}
+
+/* The system's loader says of some of these that there is no such file. */
+static void another_machine(void **state)
+{
+    (void)state;
+    if (sizeof(void *) == 8)
+        has(patched(4, 1), "is built for a machine of 32 bits, and this mls for one of 64");
+    has(patched(4, 7), "is built for a machine of neither 32 nor 64 bits");
+    const int little = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+    has(patched(5, little ? 2 : 1), "is built for a machine with the other byte order");
+    if (!little) return;
+#if defined(__x86_64__)
+    has(patched(18, 183), "is built for aarch64, and this mls for x86-64");
+    has(patched(18, 0x1234), "is built for a machine that ELF numbers 4660, and this mls for "
+                             "x86-64");
+#endif
+    has(patched(16, 1), "is an object file that is not linked yet (-shared), expected a shared "
+                        "object");
+    has(patched(16, 2), "is a program, expected a shared object");
+}
+
 /* The system's loader alone dies of SIGBUS at some of these lengths. */
 static void cut_short(void **state)
 {
@@ -130,6 +164,116 @@ static void cut_short(void **state)
     memset(&e, 0, sizeof e);
     assert_non_null(mls_plug_open(in_folder("whole.so"), &e));
     assert_false(e.set);
+}
+
+/* ---- descriptors without a file --------------------------------------------------------- */
+
+static void fine_setup(mls_ctx *c, void *self) { (void)c, (void)self; }
+static void fine_forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
+{
+    (void)c, (void)self;
+    out[0] = in[0];
+}
+
+typedef struct pair { double rate; int64_t units; int on; } pair;
+
+static const mls_host *given;
+static mls_port ports[3];
+static mls_option options[4];
+static mls_component part, second;
+static const mls_component *list[3];
+static mls_plugin_info info;
+static const mls_task no_functions = { .size = sizeof(mls_task) };
+
+static void make_good(void)
+{
+    static const mls_port in_out[] = { { "in", MLS_IN, "T B n", "values" },
+                                       { "out", MLS_OUT, "T B n", "values" }, MLS_PORT_END };
+    static const mls_option three[] = {
+        MLS_OPT(pair, rate, MLS_REAL, 0.5, 0, 1, NULL, "a rate"),
+        MLS_OPT(pair, units, MLS_INT, 4, 0, 8, NULL, "a count"),
+        MLS_OPT(pair, on, MLS_BOOL, 1, 0, 0, NULL, "a switch"), MLS_OPT_END };
+    memcpy(ports, in_out, sizeof ports);
+    memcpy(options, three, sizeof options);
+    part = (mls_component){ sizeof part, "mixer", "made", MLS_CAUSAL, "Made.", ports, options,
+                            sizeof(pair), fine_setup, fine_forward, NULL };
+    second = part;
+    second.name = "other";
+    list[0] = &part;
+    list[1] = &second;
+    list[2] = NULL;
+    info = (mls_plugin_info){ sizeof info, MLS_ABI_MAJOR, MLS_ABI_MINOR, sizeof(mls_port),
+                              sizeof(mls_option), "made", "1", "Apache-2.0", list, &given };
+}
+
+/* One change to a good descriptor, and what is said of it. */
+#define REFUSES(change, words) \
+    do { \
+        make_good(); \
+        change; \
+        memset(&e, 0, sizeof e); \
+        assert_false(mls_registry_add(&r, &info, "made.so", "0", &e)); \
+        has(e.text, "made.so: "); \
+        has(e.text, words); \
+        assert_int_equal(r.n_components, before); \
+        assert_int_equal(r.n_files, files); \
+    } while (0)
+
+static void descriptors(void **state)
+{
+    (void)state;
+    mls_registry r;
+    load(NULL, &r);
+    const int before = r.n_components, files = r.n_files;
+    REFUSES(info.abi_major++, "built for plugin ABI 2.1");
+    REFUSES(info.size = 48, "mls_plugin is 48 bytes");
+    REFUSES(info.size = 5000, "mls_plugin is 5000 bytes");
+    REFUSES(info.port_size = 24, "mls_plugin has rows of 24 and 72 bytes");
+    REFUSES(info.option_size = 75, "mls_plugin has rows of 32 and 75 bytes");
+    REFUSES(info.name = NULL, "mls_plugin is incomplete: it has no name");
+    REFUSES(info.version = NULL, "it has no version");
+    REFUSES(info.licence = NULL, "it has no licence");
+    REFUSES(info.components = NULL, "it has no list of components");
+    REFUSES(info.host = NULL, "it has no place for the host's table");
+    REFUSES(list[0] = NULL, "mls_plugin has no component");
+    REFUSES(part.size = 3, "a component's size is 3 bytes");
+    REFUSES(part.kind = NULL, "a component has no kind or no name");
+    REFUSES(part.name = "", "a component has no kind or no name");
+    REFUSES(part.name = "a.b", "\"mixer.a.b\"; kind and name consist of letters, digits");
+    REFUSES(part.setup = NULL, "mixer.made lacks one of ports, setup and forward");
+    REFUSES(part.task = &no_functions, "mixer.made has a task, which only the kind");
+    REFUSES(part.kind = "task", "task.made lacks one of the task functions");
+    REFUSES((part.kind = "task", part.task = &no_functions), "lacks one of the task functions");
+    REFUSES(part.self_size = SIZE_MAX, "mixer.made: self_size is");
+    REFUSES(ports[0].flags = 0, "port \"in\" is neither MLS_IN nor MLS_OUT");
+    REFUSES(ports[0].shape = "B T n", "port \"in\" has no shape of the form");
+    REFUSES(ports[1] = ports[0], "port \"in\" is there twice");
+    REFUSES(options[1].name = "rate", "option \"rate\" is there twice");
+    REFUSES(options[0].type = (mls_type)9, "option \"rate\" has a type that this mls does not");
+    REFUSES(options[1].offset = 0, "option \"units\" would be stored over another one");
+    REFUSES(options[1].offset = 12, "option \"units\" would be stored at an odd place");
+    REFUSES(options[1].offset = SIZE_MAX - 7, "option \"units\" would be stored outside of self");
+    REFUSES(options[1].def = 0.5, "option \"units\" has a default that is no integer");
+    REFUSES((options[1].max = 0, options[1].def = 1e300), "has a default that is no integer");
+    REFUSES(options[1].min = (double)NAN, "option \"units\" has a range that is no number");
+    REFUSES(options[1].min = 9, "option \"units\" has its least value above its greatest");
+    REFUSES(options[2].def = 2, "option \"on\" has a default that is neither 0 nor 1");
+    REFUSES((options[2].type = MLS_CHOICE, options[2].choices = "a||b"), "has no choices");
+    REFUSES(options[2].help = NULL, "option \"on\" has no help text");
+    make_good();
+    second.name = "made";                    /* the first one must go again */
+    memset(&e, 0, sizeof e);
+    assert_false(mls_registry_add(&r, &info, "made.so", "0", &e));
+    has(e.text, "two components are called mixer.made: one in made.so, one in made.so");
+    assert_int_equal(r.n_components, before);
+    make_good();
+    memset(&e, 0, sizeof e);
+    assert_true(mls_registry_add(&r, &info, "made.so", "0", &e));
+    assert_int_equal(r.n_components, before + 2);
+    assert_ptr_equal(mls_registry_find(&r, "mixer.other", NULL, &e), &second);
+    assert_string_equal(mls_registry_file(&r, &second)->path, "made.so");
+    assert_ptr_equal(given, mls_plug_host());
+    mls_registry_free(&r);
 }
 
 /* ---- the registry ---------------------------------------------------------------------- */
@@ -204,6 +348,47 @@ static void explicit_and_found(void **state)
     free(before);
 }
 
+/* XDG_DATA_HOME, else HOME, tells where a user's own plugins are. */
+static void user_folder(void **state)
+{
+    (void)state;
+    mls_registry r;
+    const char *old = getenv("XDG_DATA_HOME"), *old_home = getenv("HOME");
+    char *data = old ? strdup(old) : NULL, *home = old_home ? strdup(old_home) : NULL;
+    static const char *const made[] = { "user", "user/.local", "user/.local/share",
+                                        "user/.local/share/mls", "user/mls",
+                                        "user/.local/share/mls/plugins", "user/mls/plugins" };
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+        assert_int_equal(mkdir(in_folder(made[i]), 0700), 0);
+    copy(plugin_of("twin_a"), in_folder("user/mls/plugins/a.so"), -1);
+    copy(plugin_of("options"), in_folder("user/.local/share/mls/plugins/o.so"), -1);
+    setenv("XDG_DATA_HOME", in_folder("user"), 1);
+    setenv("HOME", in_folder("user"), 1);
+    assert_string_equal(load(NULL, &r), "");
+    assert_true(has_component(&r, "mixer.twin") && !has_component(&r, "mixer.options"));
+    mls_registry_free(&r);
+    load(plugin_of("twin_b"), &r);
+    has(e.text, "two components are called mixer.twin: one in /");
+    has(e.text, "twin_b.so, one in /");
+    has(e.text, in_folder("user/mls/plugins/a.so"));
+    mls_registry_free(&r);
+    setenv("XDG_DATA_HOME", "user", 1);                /* not absolute: ignored */
+    assert_string_equal(load(NULL, &r), "");
+    assert_true(!has_component(&r, "mixer.twin") && has_component(&r, "mixer.options"));
+    mls_registry_free(&r);
+    unsetenv("XDG_DATA_HOME");
+    assert_string_equal(load(NULL, &r), "");
+    assert_true(!has_component(&r, "mixer.twin") && has_component(&r, "mixer.options"));
+    mls_registry_free(&r);
+    unsetenv("HOME");
+    assert_string_equal(load(NULL, &r), "");
+    assert_true(!has_component(&r, "mixer.twin") && !has_component(&r, "mixer.options"));
+    mls_registry_free(&r);
+    if (home) setenv("HOME", home, 1);
+    if (data) setenv("XDG_DATA_HOME", data, 1);
+    free(home), free(data);
+}
+
 /* A later minor version: longer structs, read by their own strides. */
 static void later_minor(void **state)
 {
@@ -264,8 +449,10 @@ int main(void)
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(abi), cmocka_unit_test(tables), cmocka_unit_test(no_plugin),
-        cmocka_unit_test(cut_short), cmocka_unit_test(same_name),
-        cmocka_unit_test(explicit_and_found), cmocka_unit_test(later_minor),
+        cmocka_unit_test(another_machine), cmocka_unit_test(cut_short),
+        cmocka_unit_test(descriptors), cmocka_unit_test(same_name),
+        cmocka_unit_test(explicit_and_found), cmocka_unit_test(user_folder),
+        cmocka_unit_test(later_minor),
         cmocka_unit_test(nearest)
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
