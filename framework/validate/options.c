@@ -352,8 +352,7 @@ static void list_names(mls_rig *r, void *arg)
     run_it(r, n->p);
 }
 
-/* At an odd width a component works as it is, or is refused: no other takes its place.
- */
+/* At an odd width a component works or is refused: no other takes its place. */
 static void odd_widths(mls_probe *p, const mls_variant *v)
 {
     static const int64_t width[] = {1, 2, 3, 5, 7, 10};

@@ -322,7 +322,9 @@ static void length_one(mls_probe *p)
         mls_rig r;
         int64_t count;
         mls_rig_open(&r, p, &v[i], (mls_rig_size){0}, 0, p->seed);
-        for (int64_t t = 0; t < 3 * r.T; t++) /* on past the length it was built for */
+        /* what streams goes on past the length it was built for */
+        const int64_t steps = v[i].promises & MLS_STREAMS ? 3 * r.T : r.T;
+        for (int64_t t = 0; t < steps; t++)
             one_step(&r, t % r.T, "output of a single step");
         mls_rig_close(&r);
         mls_rig_open(&r, p, &v[i], (mls_rig_size){.T = 1, .B = 1}, MLS_TRAIN, p->seed);

@@ -1,5 +1,4 @@
-/* values.c - outputs, states and gradients of a rig, kept, picked apart and compared.
- */
+/* values.c - outputs, states and gradients of a rig, kept, picked apart and compared. */
 #include "validate/values.h"
 
 #include <math.h>
