@@ -100,7 +100,8 @@ extern const mls_verb mls_verbs[];          /* verbs.c; ends with name NULL     
 
 /* Rows of the other lists of mls help and mls(1); name NULL at the end. */
 typedef struct mls_fact { const char *name, *help; } mls_fact;
-extern const mls_fact mls_environment[], mls_exit_statuses[];
+extern const mls_fact mls_environment[], mls_exit_statuses[], mls_files[];
+extern const mls_flag mls_cli_help_flags[];
 
 int mls_verb_train(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_eval(int argc, char **argv, mls_registry *r, mls_error *e);

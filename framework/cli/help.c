@@ -1,8 +1,9 @@
-#include "cli/cli.h"
+#include "cli/facts.h"
 #include "conf/conf.h"
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void facts(const char *title, const mls_fact *f)
@@ -101,23 +102,52 @@ static int show_overview(void)
     return MLS_EXIT_DONE;
 }
 
-static int list(mls_registry *r, const char *kind, int whole, mls_arena *a)
+static int list(mls_registry *r, const char *kind, mls_arena *a)
 {
     int n = 0;
     for (int i = 0; i < r->n_components; i++) {
         const mls_component *c = r->component[i];
         const char *help = c->help ? c->help : "";
         if (kind && strcmp(kind, c->kind)) continue;
-        if (whole) {
-            fprintf(stdout, "%s%s", n ? "\n" : "", mls_plug_describe(r, c, a));
-        } else {
-            fprintf(stdout, "%-26s %.*s\n",
-                    mls_arena_printf(a, "%s.%s", c->kind, c->name),
-                    (int)strcspn(help, "\n"), help);
-        }
+        fprintf(stdout, "%-26s %.*s\n", mls_arena_printf(a, "%s.%s", c->kind, c->name),
+                (int)strcspn(help, "\n"), help);
         n++;
     }
     return n;
+}
+
+static int show_kind(mls_registry *r, const char *name, mls_arena *a)
+{
+    int n;
+    const mls_kind *kinds = mls_kinds_of(r, &n, a);
+    for (int i = 0; i < n; i++) {
+        if (strcmp(kinds[i].name, name)) continue;
+        if (*kinds[i].help) paragraphs(kinds[i].help);
+        if (*kinds[i].profile) fprintf(stdout, "\nports  %s\n", kinds[i].profile);
+        if (*kinds[i].help) fputc('\n', stdout);
+    }
+    return list(r, name, a);
+}
+
+static void rows(const char *title, const mls_fact_row *row, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (!i) fprintf(stdout, "\n%s\n", title);
+        fprintf(stdout, "  %-16s %-10s %s%s%s%s\n", row[i].name, row[i].size, row[i].unit,
+                *row[i].unit ? "  " : "", row[i].help,
+                row[i].wired ? "  (all ports connected)" : "");
+    }
+}
+
+static void show_component(mls_registry *r, const mls_component *c, mls_arena *a)
+{
+    mls_facts f;
+    mls_error ignored = { 0 };
+    fputs(mls_plug_describe(r, c, a), stdout);
+    if (!mls_fact_network(r, c, &f, a, &ignored)) return;
+    rows("weights, at width 64", f.weight, f.n_weights);
+    rows("states", f.state, f.n_states);
+    rows("taps", f.tap, f.n_taps);
 }
 
 static void no_kind(mls_registry *r, const char *kind, mls_error *e)
@@ -148,7 +178,7 @@ int mls_verb_list(int argc, char **argv, mls_registry *r, mls_error *e)
     int status = MLS_EXIT_USAGE;
     if (mls_args_parse(&args, &a, argc, argv, none, e)) {
         status = MLS_EXIT_DONE;
-        if (!list(r, args.n_words ? args.word[0] : NULL, 0, &a)) {
+        if (!list(r, args.n_words ? args.word[0] : NULL, &a)) {
             no_kind(r, args.n_words ? args.word[0] : "component", e);
             status = MLS_EXIT_FAILED;
         }
@@ -161,26 +191,53 @@ int mls_verb_list(int argc, char **argv, mls_registry *r, mls_error *e)
 static int about(const char *what, mls_registry *r, mls_arena *a, mls_error *e)
 {
     const mls_verb *v = find_verb(what);
-    if (v) return show_verb(v, a);
+    const int lua = !strncmp(what, "lua", 3);
+    if (v) show_verb(v, a);
+    if (v && !lua) return MLS_EXIT_DONE;
+    if (v) fputc('\n', stdout);
+    if (lua && (!what[3] || what[3] == '.'))
+        return mls_help_lua(what[3] ? what + 4 : NULL, a, e) ? MLS_EXIT_DONE
+                                                             : MLS_EXIT_FAILED;
     if (!strcmp(what, "modes")) return show_modes(a, e);
     if (!strcmp(what, "overview")) return show_overview();
     if (strchr(what, '.')) {
         const mls_component *c = mls_registry_find(r, what, NULL, e);
         if (!c) return MLS_EXIT_FAILED;
-        fputs(mls_plug_describe(r, c, a), stdout);
+        show_component(r, c, a);
         return MLS_EXIT_DONE;
     }
-    if (list(r, what, 1, a)) return MLS_EXIT_DONE;
+    if (show_kind(r, what, a)) return MLS_EXIT_DONE;
     no_kind(r, what, e);
     return MLS_EXIT_FAILED;
 }
 
+const mls_flag mls_cli_help_flags[] = {
+    { "--man", MLS_FLAG_NONE, NULL, "a man page: mls.1, or the one named (mls-study.5, "
+                                    "KIND.NAME)" },
+    { "--pages", MLS_FLAG_NONE, NULL, "names of all man pages" },
+    { "--markdown", MLS_FLAG_NONE, NULL, "the catalogue of components" },
+    { "--luacats", MLS_FLAG_NONE, NULL, "annotations of the Lua API for editors" },
+    { "--source", MLS_FLAG_VALUE, "DIR", "the source tree, whose comments hold the models "
+                                         "(MLS_SOURCE)" },
+    { NULL, MLS_FLAG_NONE, NULL, NULL }
+};
+
 int mls_verb_help(int argc, char **argv, mls_registry *r, mls_error *e)
 {
     mls_arena a = { 0 };
-    int status = MLS_EXIT_DONE;
-    if (argc < 2) status = show_all();
-    else status = about(argv[1], r, &a, e);
+    mls_args args;
+    int status = MLS_EXIT_USAGE;
+    if (mls_args_parse(&args, &a, argc, argv, mls_cli_help_flags, e)) {
+        const mls_pages p = { r, &a, mls_args_get(&args, "--source", getenv("MLS_SOURCE")), e };
+        const char *what = args.n_words ? args.word[0] : NULL;
+        status = MLS_EXIT_DONE;
+        if (mls_args_has(&args, "--pages")) mls_man_list(&p);
+        else if (mls_args_has(&args, "--man")) mls_man_page(&p, what ? what : "mls.1");
+        else if (mls_args_has(&args, "--markdown")) mls_catalogue(&p);
+        else if (mls_args_has(&args, "--luacats")) mls_luacats(&p);
+        else if (what) status = about(what, r, &a, e);
+        else status = show_all();
+    }
     mls_arena_free(&a);
     return status;
 }

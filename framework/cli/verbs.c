@@ -55,8 +55,11 @@ const mls_verb mls_verbs[] = {
     { .name = "list", .run = mls_verb_list, .words = "[KIND]",
       .summary = "components that were found" },
     { .name = "help", .run = mls_verb_help,
-      .words = "[VERB | modes | overview | KIND | KIND.NAME]",
-      .summary = "verbs, components, settings and modes in detail" },
+      .words = "[VERB | modes | overview | lua | lua.NAME | KIND | KIND.NAME]",
+      .summary = "verbs, components, settings, modes and the Lua API in detail",
+      .help = "The options print the pages that are made of the same tables; `make docs` "
+              "writes them all.",
+      .options = mls_cli_help_flags },
     { .name = "version", .run = mls_verb_version, .flags = MLS_VERB_BARE, .words = "",
       .summary = "of mls and of the libraries that it runs with" },
     { .name = "trial", .run = mls_verb_trial, .flags = MLS_VERB_INNER, .words = "DIR",
@@ -81,5 +84,13 @@ const mls_fact mls_exit_statuses[] = {
     { "3", "stopped cleanly (mls trial)" },
     { "77", "the data of a study are absent" },
     { "130", "interrupted; a checkpoint was written" },
+    { NULL, NULL }
+};
+
+const mls_fact mls_files[] = {
+    { "results/NAME/", "of mls train: config.yaml, result.yaml, metrics.jsonl, record.h5, "
+                       "log.txt, checkpoints" },
+    { "results/STUDY/", "of mls run: table.csv, study.h5, pictures, journal.jsonl, and a "
+                        "folder for each trial" },
     { NULL, NULL }
 };
