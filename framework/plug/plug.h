@@ -41,6 +41,9 @@ void mls_registry_free(mls_registry *r);
  * then none of its components is in r.                                                 */
 int  mls_registry_add(mls_registry *r, const mls_plugin_info *p, const char *path,
                       const char *fingerprint, mls_error *e);
+/* Opens one .so more, if r does not have that very file; its components take the place of
+ * others of the same name.  NULL and e if it is refused.                               */
+const mls_plugin_file *mls_registry_open(mls_registry *r, const char *path, mls_error *e);
 /* One .so; checks magic, symbol, ABI major, struct sizes, tables.  NULL and e if refused.
  * What it gives is the plugin's own, which may end where its header ended.             */
 const mls_plugin_info *mls_plug_open(const char *path, mls_error *e);

@@ -92,6 +92,41 @@ static void add(mls_registry *r, const char *path, mls_error *e)
     free(real);
 }
 
+/* Those of p, which is about to come, go first. */
+static void forget(mls_registry *r, const mls_plugin_info *p)
+{
+    int n = 0;
+    for (int i = 0; i < r->n_components; i++) {
+        int comes = 0;
+        for (int k = 0; p->components[k]; k++)
+            comes |= !by_name(&r->component[i], &p->components[k]);
+        if (!comes) r->component[n++] = r->component[i];
+    }
+    r->n_components = n;
+}
+
+const mls_plugin_file *mls_registry_open(mls_registry *r, const char *path, mls_error *e)
+{
+    char *real = realpath(path, NULL), sha[65];
+    if (!real) {
+        mls_error_set(e, "%s: no such plugin file", path);
+        return NULL;
+    }
+    const mls_plugin_file *known = NULL;
+    for (int i = 0; i < r->n_files && !known; i++)
+        if (!strcmp(r->file[i].path, real)) known = &r->file[i];
+    const mls_plugin_info *p = known ? NULL : mls_plug_open(real, e);
+    if (p && !mls_hash_file(real, sha)) mls_error_set(e, "%s: cannot be read", real);
+    if (p && !e->set) {
+        forget(r, p);
+        add_plugin(r, p, real, sha, e);
+        qsort(r->component, (size_t)r->n_components, sizeof *r->component, by_name);
+        known = e->set ? NULL : &r->file[r->n_files - 1];
+    }
+    free(real);
+    return known;
+}
+
 static int by_text(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);

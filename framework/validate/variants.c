@@ -1,0 +1,75 @@
+/* variants.c - the settings under which a component is looked at. */
+#include "validate/probe.h"
+
+#include <string.h>
+
+enum { MOST = 64 };
+
+static int listed(const char *const *list, const char *name)
+{
+    for (; name && *list; list++)
+        if (!strcmp(*list, name)) return 1;
+    return 0;
+}
+
+/* Turned on purpose, these let every step see every other. */
+static int sees_all(const char *option, const char *word)
+{
+    static const char *const names[] = { "bidirectional", "full", NULL };
+    return word ? listed(names, word) : listed(names, option);
+}
+
+typedef struct list { mls_probe *p; mls_variant *v; int n; } list;
+
+static void add(list *l, const char *suffix, const char *option, mls_value *value, int open,
+                unsigned promises)
+{
+    mls_arena *a = &l->p->arena;
+    mls_value *set = NULL;
+    if (l->n == MOST) return;
+    if (option) {
+        set = mls_value_map(a);
+        mls_value_set(a, set, option, value);
+    }
+    l->v[l->n++] = (mls_variant){
+        mls_arena_printf(a, "%s.%s%s", l->p->c->kind, l->p->c->name, suffix), set, option,
+        open, promises };
+}
+
+static void add_choices(list *l, const mls_option *o)
+{
+    mls_arena *a = &l->p->arena;
+    char *save = NULL, *words = mls_arena_strdup(a, o->choices);
+    char *word = strtok_r(words, "|", &save);            /* the default comes first      */
+    while (word && (word = strtok_r(NULL, "|", &save)))
+        add(l, mls_arena_printf(a, ", %s %s", o->name, word), o->name,
+            mls_value_string(a, word), 0,
+            l->p->c->flags & (sees_all(o->name, word) ? ~(unsigned)(MLS_CAUSAL | MLS_STREAMS)
+                                                      : ~0u));
+}
+
+int mls_probe_variants(mls_probe *p, const mls_variant **out)
+{
+    list l = { p, mls_arena_zalloc(&p->arena, MOST * sizeof *l.v), 0 };
+    const mls_port *port;
+    const mls_option *o;
+    int maybe = 0;
+    if (!l.v) mls_probe_fail(p, "out of memory");
+    add(&l, "", NULL, NULL, 0, p->c->flags);
+    for (int i = 0; (port = mls_plug_port(p->registry, p->c, i)); i++)
+        maybe |= (port->flags & MLS_IN) && (port->flags & MLS_MAYBE) &&
+                 strcmp(port->name, "mask") && strcmp(port->name, "dt");
+    if (maybe) add(&l, ", optional ports open", NULL, NULL, 1, p->c->flags);
+    for (int i = 0; (o = mls_plug_option(p->registry, p->c, i)); i++) {
+        const int on = o->def == 0.0;
+        if (o->type == MLS_BOOL)
+            add(&l, mls_arena_printf(&p->arena, ", %s %s", o->name, on ? "on" : "off"),
+                o->name, mls_value_bool(&p->arena, on), 0,
+                p->c->flags & (on && sees_all(o->name, NULL)
+                                   ? ~(unsigned)(MLS_CAUSAL | MLS_STREAMS) : ~0u));
+        else if (o->type == MLS_CHOICE && o->choices)
+            add_choices(&l, o);
+    }
+    *out = l.v;
+    return l.n;
+}
