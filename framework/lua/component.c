@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { SLOT = 8 };                    /* bytes of every option in self                   */
+_Static_assert(sizeof(mls_lua_counts) % SLOT == 0, "options begin at a slot");
 
 /* ---- declaring ---------------------------------------------------------------------------- */
 
@@ -66,7 +67,8 @@ static mls_option *read_options(lua_State *L, mls_lua_part *p)
         lua_rawgeti(L, -1, i + 1);
         const char *type = text(L, s, "type");
         list[i] = (mls_option){ .name = text(L, s, "name"), .type = type_of(type),
-                                .offset = (size_t)(i * SLOT), .unit = text(L, s, "unit"),
+                                .offset = p->option_at + (size_t)(i * SLOT),
+                                .unit = text(L, s, "unit"),
                                 .min = number(L, "min"), .max = number(L, "max"),
                                 .choices = text(L, s, "choices"), .help = words(L, s, "help") };
         if (list[i].type == MLS_STRING)
@@ -115,14 +117,16 @@ static const char *begins(lua_State *L, mls_sandbox *s, const char *key)
     return mls_arena_printf(&s->kept, "%s:%d", ar.short_src, ar.linedefined);
 }
 
+/* Its name is the component's own: recordings list plugins by name. */
 static void fill_info(mls_lua_part *p)
 {
+    const char *name = mls_arena_printf(&p->box->kept, "lua.%s.%s", p->c.kind, p->c.name);
     p->list[0] = &p->c;
     p->info = (mls_plugin_info){ .size = sizeof p->info, .abi_major = MLS_ABI_MAJOR,
                                  .abi_minor = MLS_ABI_MINOR, .port_size = sizeof(mls_port),
-                                 .option_size = sizeof(mls_option), .name = "lua",
-                                 .version = "1", .licence = "", .components = p->list,
-                                 .host = &p->host };
+                                 .option_size = sizeof(mls_option), .name = name,
+                                 .version = p->place, .licence = "written in Lua",
+                                 .components = p->list, .host = &p->host };
 }
 
 int mls_lua_declare(lua_State *L)
@@ -140,7 +144,11 @@ int mls_lua_declare(lua_State *L)
     p->box = s;
     p->place = mls_arena_strdup(&s->kept, mls_lua_push_place(L, 0));
     lua_pop(L, 1);
-    p->where = begins(L, s, "forward");
+    lua_getfield(L, 1, "kind");
+    const int task = strcmp(lua_tostring(L, -1), "task") == 0;
+    lua_pop(L, 1);
+    p->where = begins(L, s, task ? "fill" : "forward");
+    p->option_at = task ? sizeof(mls_lua_counts) : 0;
     lua_getfield(L, 1, "options");
     const mls_option *options = read_options(L, p);
     lua_pop(L, 1);
@@ -148,18 +156,18 @@ int mls_lua_declare(lua_State *L)
     if (lua_getfield(L, 1, "ports") == LUA_TTABLE)
         ports = read_ports(L, p);
     lua_pop(L, 1);
-    p->node_at = (size_t)(p->n_options * SLOT);
+    p->node_at = p->option_at + (size_t)(p->n_options * SLOT);
     p->c = (mls_component){ .size = sizeof p->c, .kind = text(L, s, "kind"),
                             .name = text(L, s, "name"), .flags = (unsigned)number(L, "flags"),
                             .help = words(L, s, "help"), .ports = ports, .options = options,
                             .self_size = p->node_at + sizeof(mls_lua_node *),
                             .setup = mls_lua_setup, .forward = mls_lua_forward };
-    if (strcmp(p->c.kind, "task") == 0) {
+    if (task) {
         mls_lua_task(&p->task);
         p->c.task = &p->task;
     }
     fill_info(p);
-    if (!p->place || !p->where
+    if (!p->place || !p->where || !p->info.name
         || !mls_registry_add(s->registry, &p->info, p->place, "", &e))
         return mls_lua_raise(L, "%s", e.set ? e.text : "no memory");
     p->setup = function(L, "setup");

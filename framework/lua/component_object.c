@@ -18,6 +18,9 @@ mls_lua_c *mls_lua_object(lua_State *L, const char *method, int when)
                       luaL_typename(L, 1));
     if (!o->c)
         mls_lua_raise(L, "c:%s: this c belongs to a callback that has ended", method);
+    if (when && o->part->c.task)
+        mls_lua_raise(L, "c:%s is for components of networks; a task has no weights, states "
+                      "or tensors", method);
     if (when && o->setup != (when == 1))
         mls_lua_raise(L, "c:%s belongs in %s, not in %s", method,
                       when == 1 ? "setup" : "forward", when == 1 ? "forward" : "setup");

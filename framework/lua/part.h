@@ -20,7 +20,8 @@ typedef struct mls_lua_part {
     mls_sandbox     *box;
     const char      *place;           /* of its declaration: "study.lua:12"            */
     const char      *where;           /* of its forward                                */
-    size_t           node_at;         /* in self: mls_lua_node *                       */
+    size_t           option_at;       /* in self: the options                          */
+    size_t           node_at;         /* and after them: mls_lua_node *                */
     int              form;            /* reference of the declaration's plain form     */
     int              setup, forward, count, fill;     /* references; LUA_NOREF         */
     int              n_in, n_out, n_options;
@@ -28,6 +29,9 @@ typedef struct mls_lua_part {
     struct mls_lua_node *node;        /* of living networks                            */
     struct mls_lua_part *next;
 } mls_lua_part;
+
+/* Samples of each split: at the start of a task's self. */
+typedef struct mls_lua_counts { int64_t n[3]; } mls_lua_counts;
 
 /* One node of one network, in the network's memory; gone with it. */
 typedef struct mls_lua_node {
@@ -44,6 +48,7 @@ typedef struct mls_lua_c {
     void         *self;
     mls_lua_step *step;
     int           setup;              /* 1 during setup                                */
+    mls_task_shape shape;             /* of a task                                     */
     int           n_states;
     mls_state    *state[MLS_PART_PORTS * 4];
 } mls_lua_c;

@@ -419,6 +419,88 @@ static void memory_stays_as_it_is(void **state)
     mls_lua_file_free(f);
 }
 
+/* ---- tasks ---------------------------------------------------------------------------------- */
+
+#define TASK(fill) "local mls = require 'mls'\n" \
+    "mls.component { kind = 'task', name = 'x', options = { n = 4 },\n" \
+    "setup = function (c) c.more = 1\n" \
+    "  return { steps = c.n, vocabulary = 8, output = 8, per_step = true } end,\n" \
+    "count = function (c, split) return split == 'test' and 0 or 10 + c.more end,\n" \
+    "fill = function (c, split, index, random)\n" fill "\nend }"
+
+typedef struct sample { int32_t token[4], label[4]; int64_t steps; } sample;
+
+/* Sample `index` of the task in text; e says what went wrong. */
+static sample sample_of(const char *text, int64_t index, uint64_t key)
+{
+    sample s = { .steps = -1 };
+    mls_lua_file *f = load(text);
+    const mls_component *c = mls_registry_find(&real, "task.x", NULL, &e);
+    mls_arena own = { 0 };
+    void *self = mls_arena_zalloc(&own, c->self_size);
+    mls_option_apply(&real, c, NULL, NULL, self, &own, &e);
+    mls_ctx ctx = { &e, "task.x", NULL, &own, 1, NULL, c };
+    mls_task_shape shape;
+    c->task->open(&ctx, self, &shape);
+    if (!e.set) {
+        assert_int_equal(shape.steps, 4);
+        assert_int_equal(c->task->count(self, MLS_TEST), 0);
+        assert_int_equal(c->task->count(self, MLS_VALIDATION), 11);
+        mls_sample one = { .steps = 4, .token = s.token, .label = s.label };
+        c->task->fill(&ctx, self, MLS_TRAINING, index, key, &one);
+        s.steps = one.steps;
+    }
+    mls_arena_free(&own);
+    mls_lua_file_free(f);
+    return s;
+}
+
+static void a_task_fills_samples(void **state)
+{
+    (void)state;
+    static const char text[] = TASK("local t = {}\nfor i = 1, 4 do t[i] = random(0, 7) end\n"
+                                    "return { token = t, label = { index, -1, t[1], t[2] } }");
+    const sample a = sample_of(text, 3, 77), b = sample_of(text, 3, 77);
+    const sample other = sample_of(text, 3, 78);
+    assert_false(e.set);
+    assert_int_equal(a.steps, 4);
+    assert_memory_equal(&a, &b, sizeof a);
+    assert_memory_not_equal(a.token, other.token, sizeof a.token);
+    assert_int_equal(a.label[0], 3);
+    assert_int_equal(a.label[1], -1);
+    assert_int_equal(a.label[2], a.token[0]);
+}
+
+static void wrong_sample(const char *text, const char *words)
+{
+    sample_of(text, 2, 5);
+    if (strcmp(e.text, words))
+        print_error("found:    %s\nexpected: %s\n", e.text, words);
+    assert_string_equal(e.text, words);
+}
+
+static void wrong_samples_are_told(void **state)
+{
+    (void)state;
+#define SAMPLE "task.x: parts.lua:6: fill: sample 2 of training: "
+    wrong_sample(TASK("return 1"), SAMPLE "returned a number value, expected a table");
+    wrong_sample(TASK("return { label = {} }"), SAMPLE "there is no field 'token'");
+    wrong_sample(TASK("return { token = { 1, 2 }, label = { 1 } }"),
+                 SAMPLE "'label' holds 1 numbers, expected 2");
+    wrong_sample(TASK("return { token = { 8 }, label = { 1 } }"),
+                 SAMPLE "'token' holds 8; expected 0 to 7");
+    wrong_sample(TASK("return { token = { 1, 2, 3, 4, 5 }, label = { 1 } }"),
+                 SAMPLE "'token' holds more than 4 numbers");
+    wrong_sample(TASK("return { token = { 1.5 }, label = { 1 } }"),
+                 SAMPLE "'token' holds 1.5, expected whole numbers");
+    wrong_sample(TASK("return { tokens = { 1 } }"), SAMPLE "there is no field 'tokens' (there "
+                 "are token, x, dt, label, target)");
+    wrong_sample(TASK("c:weight('w', 1, 1)"), "task.x: parts.lua:7: c:weight is for components "
+                 "of networks; a task has no weights, states or tensors");
+    wrong_sample(TASK("return random(3, 2)"),
+                 "task.x: parts.lua:7: random: there is no whole number from 3 to 2 to draw");
+}
+
 /* ---- fingerprints -------------------------------------------------------------------------------- */
 
 static const char *fingerprint(const char *text)
@@ -466,6 +548,8 @@ int main(void)
         cmocka_unit_test(tensors_of_a_step_die_with_it),
         cmocka_unit_test(the_order_of_leaving_does_not_matter),
         cmocka_unit_test(memory_stays_as_it_is),
+        cmocka_unit_test(a_task_fills_samples),
+        cmocka_unit_test(wrong_samples_are_told),
         cmocka_unit_test(only_what_counts_is_in_the_fingerprint),
     };
     return cmocka_run_group_tests(tests, up, down);

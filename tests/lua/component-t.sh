@@ -15,6 +15,7 @@ say () {                                    # say STATUS NAME
 
 cat > parts/gate.lua <<'END'
 local mls = require "mls"
+mls.component { kind = "liquid", name = "other", forward = function (c, x) return x end }
 return mls.component {
   kind = "fusion", name = "my_gate", help = "a gate",
   options = { gain = { 1.0, min = 0.1, max = 10, help = "slope" } },
@@ -74,11 +75,11 @@ run && test "$(trials)" = $((before + 6))
 say $? "an edit of forward runs all four again"
 
 sed -i 's/^    c:tap(.*/& if pcall(a.get, a, 0, 0, 0) then error "numbers" end/' parts/gate.lua
-! run && grep -q 'layer0.fuse: gate.lua:12: numbers' text
+! run && grep -q 'layer0.fuse: gate.lua:13: numbers' text
 say $? "an error in a trial names node, file and line"
 
 sed -i 's/if pcall.*/local x = nil; x()/' parts/gate.lua
-! run && grep -q 'layer0.fuse: gate.lua:12: attempt to call a nil value' err
+! run && grep -q 'layer0.fuse: gate.lua:13: attempt to call a nil value' err
 say $? "an error that needs no numbers is found before the first trial"
 
 echo "1..$n"
