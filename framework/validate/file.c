@@ -120,7 +120,7 @@ static int is_unit(const char *s)
 {
     static const char *const known[] = { "s", "ms", "us", "ns", "min", "h", "Hz", "kHz", "V",
         "mV", "A", "nA", "pA", "F", "pF", "Ohm", "MOhm", "steps", "samples", "bytes", "1", "rad",
-        "deg", "%", "dB", "J", "W", "m", "units", "1/ms", "1/s", "tokens", "bits", "nats" };
+        "deg", "%", "dB", "J", "W", "m", "units", "1/ms", "1/s", "1/step", "tokens", "bits", "nats" };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(s, known[i])) return 1;
     return 0;

@@ -54,7 +54,7 @@ extern const mls_case mls_cases_file[], mls_cases_start[], mls_cases_time[], mls
 /* ---- Settings of a component ----------------------------------------------------------- */
 
 /* Defaults with every port wired; optional ports left open; each switch turned; each other
- * choice.  `set` is a map of options, or NULL for the defaults.                          */
+ * choice; without those that the component refuses in words.  `set` is a map of options, or NULL for the defaults.                          */
 typedef struct mls_variant {
     const char *title;               /* "liquid.cfc, mode pure"                         */
     mls_value  *set;
@@ -86,7 +86,7 @@ typedef struct mls_rig {
     unsigned          flags;
 } mls_rig;
 
-typedef struct mls_rig_size { int64_t T, B, width; } mls_rig_size;    /* 0: 9, 3, 12     */
+typedef struct mls_rig_size { int64_t T, B, width; } mls_rig_size;    /* 0: 9, 3, 16     */
 
 /* What cannot be built or run fails the case, with the reason. */
 void mls_rig_open(mls_rig *r, mls_probe *p, const mls_variant *v, mls_rig_size size,

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { T_STEPS = 9, SAMPLES = 3, WIDTH = 12, CLASSES = 5 };
+enum { T_STEPS = 9, SAMPLES = 3, WIDTH = 16, CLASSES = 5 };
 
 typedef struct wiring {
     mls_rig    *r;

@@ -19,6 +19,25 @@ static int sees_all(const char *option, const char *word)
     return word ? listed(names, word) : listed(names, option);
 }
 
+/* A mode that needs another port or a size of its own may refuse to be built; the defaults
+ * may not.                                                                               */
+static int is_refused(mls_probe *p, const mls_variant *v)
+{
+    mls_rig r;
+    jmp_buf end;
+    memcpy(end, p->end, sizeof end);
+    const mls_mark mark = mls_arena_mark(&p->arena);
+    volatile int refused = 0;
+    if (setjmp(p->end)) refused = 1;
+    else mls_rig_open(&r, p, v, (mls_rig_size){ 0 }, 0, p->seed);
+    memcpy(p->end, end, sizeof end);
+    if (refused) mls_probe_note(p, "left out: %s", p->reason);
+    else mls_rig_close(&r);
+    p->reason[0] = '\0';
+    mls_arena_release(&p->arena, mark);
+    return refused;
+}
+
 typedef struct list { mls_probe *p; mls_variant *v; int n; } list;
 
 static void add(list *l, const char *suffix, const char *option, mls_value *value, int open,
@@ -70,6 +89,9 @@ int mls_probe_variants(mls_probe *p, const mls_variant **out)
         else if (o->type == MLS_CHOICE && o->choices)
             add_choices(&l, o);
     }
+    int n = 0;
+    for (int i = 0; i < l.n; i++)
+        if (i == 0 || !is_refused(p, &l.v[i])) l.v[n++] = l.v[i];
     *out = l.v;
-    return l.n;
+    return n;
 }
