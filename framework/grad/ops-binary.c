@@ -30,16 +30,17 @@ MLS_INLINE void over_rows(int64_t i, void *arg, void (*each)(const line *l))
 {
     const pair *p = arg;
     const int64_t from = mls_rows_first(&p->rows, i), end = mls_rows_end(&p->rows, i);
+    const float *gy = p->gy ? p->gy : p->a;              /* forward: not read */
     if (p->T == 0) {
-        const line l = { p->to + from, p->a + from, p->b + from, p->gy + from, 1,
+        const line l = { p->to + from, p->a + from, p->b + from, gy + from, 1,
                          end - from };
         each(&l);
         return;
     }
     for (int64_t r = from; r < end; r++) {
         const int64_t at = r * p->N;
-        const line l = { p->to + at, p->a + at, p->b + row_of_b(p, r), p->gy + at,
-                         p->sn, p->N };
+        const line l = { p->to + at, p->a + at, p->b + row_of_b(p, r), gy + at, p->sn,
+                         p->N };
         each(&l);
     }
 }

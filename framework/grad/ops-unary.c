@@ -73,8 +73,9 @@ MLS_INLINE float silu_slope(float x)
 /* ln x for every x: mls_logf knows normal positive numbers only. */
 MLS_INLINE float log_of(float x)
 {
-    const int tiny = x < FLT_MIN;
-    float y = mls_logf(tiny ? x * 0x1p25f : x) - (tiny ? 25.0f * MLS_LN2 : 0.0f);
+    const float a = fabsf(x);
+    const int tiny = a < FLT_MIN;
+    float y = mls_logf(tiny ? a * 0x1p25f : a) - (tiny ? 25.0f * MLS_LN2 : 0.0f);
     y = x > FLT_MAX ? x : y;
     y = x == 0.0f ? -INFINITY : y;
     return x >= 0.0f ? y : NAN;
