@@ -78,12 +78,9 @@ static void slip(lua_State *L)
         mls_lua_raise(L, "c has no '%s'; did you mean '%s'?", word, near);
 }
 
-static int index_object(lua_State *L)
+/* Pushes a field or an option of the name at 2, or nothing. */
+static int own_field(lua_State *L)
 {
-    lua_settop(L, 2);
-    lua_pushvalue(L, 2);
-    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
-        return 1;
     for (int i = MLS_C_FIELDS; i <= MLS_C_OPTIONS; i++) {
         lua_settop(L, 2);
         lua_getiuservalue(L, 1, i);
@@ -91,6 +88,24 @@ static int index_object(lua_State *L)
         if (lua_rawget(L, -2) != LUA_TNIL)
             return 1;
     }
+    lua_settop(L, 2);
+    return 0;
+}
+
+static int method(lua_State *L)
+{
+    lua_pushvalue(L, 2);
+    return lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL;
+}
+
+/* An option called as an operation is (scale, dropout) is c.options.scale; in a task, which
+ * has no operations, it is c.scale. */
+static int index_object(lua_State *L)
+{
+    const mls_lua_c *o = luaL_checkudata(L, 1, OBJECT);
+    lua_settop(L, 2);
+    if (o->part->c.task ? own_field(L) || method(L) : method(L) || own_field(L))
+        return 1;
     lua_settop(L, 2);
     if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "options") == 0) {
         lua_getiuservalue(L, 1, MLS_C_OPTIONS);
@@ -106,8 +121,7 @@ static int set_object(lua_State *L)
     const mls_lua_c *o = mls_lua_object(L, "field", 0);
     const char *name = luaL_tolstring(L, 2, NULL);
     lua_pop(L, 1);
-    lua_pushvalue(L, 2);
-    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL || strcmp(name, "options") == 0)
+    if ((!o->part->c.task && method(L)) || strcmp(name, "options") == 0)
         return mls_lua_raise(L, "c.%s cannot be set: c has a method or field of that name",
                              name);
     if (!o->setup)

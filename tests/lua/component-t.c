@@ -422,9 +422,9 @@ static void memory_stays_as_it_is(void **state)
 /* ---- tasks ---------------------------------------------------------------------------------- */
 
 #define TASK(fill) "local mls = require 'mls'\n" \
-    "mls.component { kind = 'task', name = 'x', options = { n = 4 },\n" \
+    "mls.component { kind = 'task', name = 'x', options = { length = 4 },\n" \
     "setup = function (c) c.more = 1\n" \
-    "  return { steps = c.n, vocabulary = 8, output = 8, per_step = true } end,\n" \
+    "  return { steps = c.length, vocabulary = 8, output = 8, per_step = true } end,\n" \
     "count = function (c, split) return split == 'test' and 0 or 10 + c.more end,\n" \
     "fill = function (c, split, index, random)\n" fill "\nend }"
 
