@@ -290,9 +290,10 @@ static void weights(const mls_pages *p, const mls_facts *f)
 {
     const char *lines = "";
     for (int i = 0; i < f->n_weights; i++)
-        lines = mls_arena_printf(p->a, "%s%s%-24s %-12s %s%s", lines, i ? "\n" : "",
-                                 f->weight[i].name, f->weight[i].size, f->weight[i].help,
-                                 f->weight[i].wired ? " (with all ports connected)" : "");
+        lines = mls_arena_printf(p->a, "%s%s%-24s %s%s%s%s", lines, i ? "\n" : "",
+                                 f->weight[i].name, f->weight[i].size,
+                                 *f->weight[i].help ? ", " : "", f->weight[i].help,
+                                 f->weight[i].wired ? ", with all ports connected" : "");
     if (!*lines) return;
     section("WEIGHTS");
     verbatim(lines);
