@@ -127,8 +127,7 @@ static void identity(mls_rig *r)
 {
     for (int i = 0; i < mls_net_weights(r->net); i++) {
         mls_weight *w = mls_net_weight(r->net, i);
-        if (!strstr(w->name, "input.")) continue;
-        if (strcmp(w->node, "network") != 0) continue;
+        if (strncmp(w->name, "input.", 6)) continue;     /* a node's begin with its path */
         memset(w->data, 0, (size_t)(w->rows * w->cols) * sizeof *w->data);
         for (int64_t k = 0; w->rows == w->cols && k < w->rows; k++)
             w->data[k * w->cols + k] = 1.0f;
