@@ -49,6 +49,16 @@ const mls_verb mls_verbs[] = {
       .summary = "the same, line by line as you type",
       .help = "An expression is printed, what is not finished goes on in the next line, an "
               "error does not end it, Ctrl-D does." },
+    { .name = "new", .run = mls_verb_new, .words = "KIND NAME [DIR]",
+      .summary = "a project of its own for one component: C source, Makefile, study",
+      .help = "Writes into the new or empty folder DIR (default: NAME) a component of the "
+              "kind (encoder, adapter, liquid, mixer, fusion, head or task) that works as "
+              "it is, with its equations in the first comment; a Makefile, a study and a "
+              "README. There make builds it, make check validates it, make try runs the "
+              "study and make install puts it where mls finds it. Nothing is ever written "
+              "over.\n"
+              "\n"
+              "  mls new liquid leaky && cd leaky && make check" },
     { .name = "recover", .run = mls_verb_recover, .words = "FILE.part -o NEW.h5",
       .summary = "a new file from the recording of a trial that was killed",
       .options = mls_cli_recover_flags },
