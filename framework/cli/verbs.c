@@ -36,6 +36,29 @@ const mls_verb mls_verbs[] = {
               "Ctrl-C lets the trials write a checkpoint and end; a second one kills "
               "them.",
       .options = mls_cli_run_flags },
+    { .name = "new", .run = mls_verb_new, .words = "KIND NAME [DIR]",
+      .summary = "a project of its own for one component: C source, Makefile, study",
+      .help = "Writes into the new or empty folder DIR (default: NAME) a component of the "
+              "kind (encoder, adapter, liquid, mixer, fusion, head or task) that works as "
+              "it is, with its equations in the first comment; a Makefile, a study and a "
+              "README. There make builds it, make check validates it, make try runs the "
+              "study and make install puts it where mls finds it. Nothing is ever written "
+              "over.\n"
+              "\n"
+              "  mls new liquid leaky && cd leaky && make check" },
+    { .name = "validate", .run = mls_verb_validate,
+      .words = "[PLUGIN.so | KIND.NAME | KIND | FILE.lua[:NAME]]... [options]",
+      .summary = "is a component right? Named cases, each in its own process",
+      .help = "Asks of each component what every component must hold: that it is causal, "
+              "that pieces of a sequence give what the whole gives, that its gradients "
+              "are the slopes, and so on; --list has all cases. Without a name it asks "
+              "every component that was found. The results are TAP; a failure names the "
+              "node, the place and both values, and the command that reproduces it. Exit "
+              "status 1 when a case failed.\n"
+              "\n"
+              "  mls validate liquid.cfc\n"
+              "  mls validate ./leaky.so --case causal --seed 17",
+      .options = mls_cli_validate_flags },
     { .name = "lua", .run = mls_verb_lua, .words = "FILE.lua [ARGUMENTS]",
       .summary = "a Lua program with a model in its hand",
       .help = "Runs FILE with all of Lua's libraries and the module \"mls\", which besides "
@@ -49,16 +72,6 @@ const mls_verb mls_verbs[] = {
       .summary = "the same, line by line as you type",
       .help = "An expression is printed, what is not finished goes on in the next line, an "
               "error does not end it, Ctrl-D does." },
-    { .name = "new", .run = mls_verb_new, .words = "KIND NAME [DIR]",
-      .summary = "a project of its own for one component: C source, Makefile, study",
-      .help = "Writes into the new or empty folder DIR (default: NAME) a component of the "
-              "kind (encoder, adapter, liquid, mixer, fusion, head or task) that works as "
-              "it is, with its equations in the first comment; a Makefile, a study and a "
-              "README. There make builds it, make check validates it, make try runs the "
-              "study and make install puts it where mls finds it. Nothing is ever written "
-              "over.\n"
-              "\n"
-              "  mls new liquid leaky && cd leaky && make check" },
     { .name = "recover", .run = mls_verb_recover, .words = "FILE.part -o NEW.h5",
       .summary = "a new file from the recording of a trial that was killed",
       .options = mls_cli_recover_flags },

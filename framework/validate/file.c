@@ -179,7 +179,9 @@ static void rejects_unknown_option(mls_probe *p)
     if (!self) mls_probe_fail(p, "out of memory");
     mls_value_set(a, map, wrong, mls_value_int(a, 1));
     mls_option_apply(p->registry, p->c, map, also, self, a, &e);
-    if (!e.set) mls_probe_fail(p, "an option \"%s\" is accepted", wrong);
+    if (!e.set || !strstr(e.text, "has no option"))
+        mls_probe_fail(p, "\"%s\" for \"%s\" is taken for an option", wrong,
+                       o ? o->name : "nothing");
     if (!strstr(e.text, wrong))
         mls_probe_fail(p, "the message does not name the option \"%s\": %s", wrong, e.text);
     if (o && strlen(o->name) > 3 && !strstr(e.text, "did you mean"))

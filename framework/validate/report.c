@@ -40,7 +40,7 @@ void mls_report_verdict(int status, const char *reason) { put((char)('0' + statu
 
 static void limit(int what, rlim_t most)
 {
-    const struct rlimit l = { most, most };
+    const struct rlimit l = { most, most + (what == RLIMIT_CPU) };    /* SIGXCPU, then KILL */
     setrlimit(what, &l);         /* without it the parent's clock is still there          */
 }
 

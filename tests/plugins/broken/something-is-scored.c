@@ -1,0 +1,10 @@
+/* Scores no position at all. */
+#include "right_task.h"
+
+static void fill(mls_ctx *c, const void *self, int split, int64_t index, uint64_t key,
+                 mls_sample *s)
+{
+    right_fill(c, self, split, index, key, s);
+    for (int64_t t = 0; t < s->steps; t++) s->label[t] = -1;
+}
+BROKEN_TASK(unscored, right_open, right_count, fill, NULL, NULL);

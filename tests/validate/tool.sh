@@ -1,0 +1,111 @@
+#!/bin/sh
+# mls validate as a tool: its output, its exit status, and plugins that crash, hang, are no
+# plugins or are not there.
+set -u
+src=${MLS_SOURCE:-.}
+build=${MLS_BUILD:-build}
+mls=$build/mls
+dir=$(mktemp -d) || exit 99
+trap 'rm -rf "$dir"' EXIT
+n=0
+check() { # 1 = what; the status before the call decides
+    status=$?
+    n=$((n + 1))
+    if [ $status -eq 0 ]; then echo "ok $n - $1"; else
+        echo "not ok $n - $1"
+        head -n 5 "$dir/log" | sed 's/^/# /'
+    fi
+}
+run() { "$mls" validate "$@" >"$dir/log" 2>"$dir/err"; }
+plugin() { # 1 = path of the C file without .c; leaves $dir/NAME.so
+    ${CC:-cc} -std=gnu11 -O1 -fPIC -shared -fvisibility=hidden -I"$src/framework/include" \
+        -o "$dir/$(basename "$1").so" "$src/$1.c"
+}
+
+run mixer.identity --case causal --case streams
+[ $? -eq 0 ] && [ "$(grep -c '^ok ' "$dir/log")" -eq 2 ] && grep -q '^1\.\.2$' "$dir/log"
+check "chosen cases only, a plan, status 0"
+
+run mixer
+[ "$(grep -oE '^(not )?ok [0-9]+ - [a-z_.]+' "$dir/log" | sed 's/.* //' | sort -u | grep -c '^mixer\.')" -ge 4 ]
+check "a kind stands for all its components"
+
+"$mls" validate --list >"$dir/log"
+[ "$(wc -l <"$dir/log")" -ge 30 ] && awk '{ if ($1 !~ /^[a-z0-9-]+$/ || NF < 4) exit 1 }' "$dir/log"
+check "--list: names in kebab-case, each with a sentence"
+
+run mixer.identity --case causel
+[ $? -eq 2 ] && grep -q 'no case "causel"; did you mean "causal"' "$dir/err"
+check "an unknown case: status 2 and the nearest"
+
+run mixer.mambo
+[ $? -eq 2 ] && grep -q 'did you mean "mixer.mamba"' "$dir/err"
+check "an unknown component: status 2 and the nearest"
+
+run mixer.identity --json
+[ $? -eq 0 ] && [ "$(grep -c '^{.*"case":.*"status":.*}$' "$dir/log")" -eq "$(wc -l <"$dir/log")" ]
+check "--json: one object a line"
+
+plugin tests/plugins/broken/causal
+run "$dir/causal.so" --seed 17
+[ $? -eq 1 ]
+check "a failed case: status 1"
+again=$(sed -n 's/^# reproduce: mls //p' "$dir/log" | grep -e '--case causal ')
+[ "$again" = "validate $dir/causal.so --case causal --seed 17" ]
+check "the command that reproduces it is told"
+grep -A1 '^not ok .*: causal$' "$dir/log" | sed -n 2p >"$dir/first"
+# shellcheck disable=SC2086
+"$mls" $again 2>/dev/null | grep '^# mixer' | head -n 1 | cmp -s - "$dir/first" && [ -s "$dir/first" ]
+check "and it gives the same message"
+
+plugin tests/plug/segfault
+run "$dir/segfault.so"
+[ $? -eq 1 ] && grep -q '^# crashed: SIGSEGV in layer0.n segfault.copy forward' "$dir/log" &&
+    tail -n 2 "$dir/log" | grep -q '^1\.\.'
+check "a crash is a result, with the op"
+
+plugin tests/plug/forever
+run "$dir/forever.so" --case causal --time-limit 0.5
+[ $? -eq 1 ] && grep -q '^# no answer after 0.5 s of processor time' "$dir/log"
+check "an endless loop is a result"
+
+plugin tests/plugins/broken/finite-at-init
+run "$dir/finite-at-init.so" --case finite-at-init
+[ $? -eq 1 ] && grep -qE '^# .*sample [0-9]+, unit [0-9]+ is -?nan' "$dir/log"
+check "NaN is found, with its place"
+
+printf 'int mls_x __attribute__((constructor)); __attribute__((constructor)) static void f(void) { *(volatile int *)0 = 1; }\n' |
+    sed 's/int mls_x __attribute__((constructor)); //' >"$dir/c.c"
+${CC:-cc} -shared -fPIC -w -o "$dir/startup.so" "$dir/c.c"
+run "$dir/startup.so"
+[ $? -eq 1 ] && grep -q '^not ok .*startup.so: loads-rtld-now' "$dir/log" && grep -q '^# crashed: SIGSEGV' "$dir/log"
+check "a plugin that crashes on opening is a result"
+
+echo 'this is no plugin' >"$dir/text.so"
+run "$dir/text.so"
+[ $? -eq 1 ] && grep -q 'text.so: is not a shared object' "$dir/log" &&
+    grep -q '# SKIP the plugin was not loaded' "$dir/log"
+check "a text file: the loader's words, the other cases skipped"
+
+head -c 3000 "$dir/causal.so" >"$dir/cut.so"
+run "$dir/cut.so"
+[ $? -eq 1 ] && grep -q '^not ok .*cut.so: loads-rtld-now' "$dir/log"
+check "a truncated file"
+
+run "$dir/absent.so"
+[ $? -eq 1 ] && grep -q 'absent.so' "$dir/log"
+check "a file that is not there"
+
+run mixer.identity --seed x
+[ $? -eq 2 ] && grep -q -e '--seed' "$dir/err"
+check "a seed that is no number: status 2"
+
+# what stands in the user's folder does not hinder the file that is named
+mkdir -p "$dir/home/mls/plugins"
+cp "$dir/causal.so" "$dir/home/mls/plugins/"
+plugin tests/plugins/broken/causal
+${CC:-cc} -std=gnu11 -O2 -g -fPIC -shared -fvisibility=hidden -I"$src/framework/include" \
+    -o "$dir/causal.so" "$src/tests/plugins/broken/causal.c"
+XDG_DATA_HOME="$dir/home" "$mls" validate "$dir/causal.so" --case describe >"$dir/log" 2>"$dir/err"
+check "a named file goes before an older one in the user's folder"
+echo "1..$n"
