@@ -68,7 +68,7 @@ for step in mls.progress(1 << 40, { save = { net, arg[1] .. "/left.h5" } }) do
 end
 print "the script goes on"
 END
-"$mls" lua "$out/long.lua" "$out" > "$out/long" 2> "$out/long.err" &
+timeout -k 5 60 "$mls" lua "$out/long.lua" "$out" > "$out/long" 2> "$out/long.err" &
 pid=$!
 while [ ! -e "$out/ready" ] && kill -0 $pid 2> /dev/null; do sleep 0.05; done
 kill -INT $pid
@@ -85,7 +85,7 @@ io.open(arg[1] .. "/ready", "w"):close()
 local function spin () while true do end end
 spin()
 END
-"$mls" lua "$out/spin.lua" "$out" 2> "$out/spin" &
+timeout -k 5 60 "$mls" lua "$out/spin.lua" "$out" 2> "$out/spin" &
 pid=$!
 while [ ! -e "$out/ready" ] && kill -0 $pid 2> /dev/null; do sleep 0.05; done
 kill -INT $pid
