@@ -112,7 +112,8 @@ check $? "later mls help reads the option rows"
     grep -q '^outcome: done' "$dir/a/result.yaml"
 check $? "later mls train"
 if "$later" help | grep -q '^  mls validate'; then
-    "$later" validate encoder.lif --plugin-path "$dir/now" >"$dir/log" 2>&1
+    "$later" validate encoder.lif mixer.identity --case causal \
+        --plugin-path "$dir/now" >"$dir/log" 2>&1
     check $? "later mls validate"
 fi
 
