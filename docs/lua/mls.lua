@@ -177,7 +177,7 @@ local AttentionSettings = {}
 
 --- What mls.component takes.
 ---@class mls.ComponentSettings
----@field kind "encoder"|"adapter"|"liquid"|"mixer"|"fusion"|"head"|"task" its kind
+---@field kind "encoder"|"adapter"|"liquid"|"mixer"|"fusion"|"head" its kind; for tasks see mls.TaskSettings
 ---@field name string letters, digits and _
 ---@field help? string what it is, in a line
 ---@field options? table<string, number|boolean|string|mls.OptionSettings> name = default, or a table that says more
@@ -186,6 +186,38 @@ local AttentionSettings = {}
 ---@field setup? fun(c: mls.Context): table? makes weights and states; the fields of the table that it returns become those of c
 ---@field forward fun(c: mls.Context, ...: mls.Tensor?): mls.Tensor, ... gets the inputs in the order of the ports and returns the outputs
 local ComponentSettings = {}
+
+--- What mls.component takes for a component of kind task.
+---@class mls.TaskSettings
+---@field kind "task" its kind
+---@field name string letters, digits and _
+---@field help? string what it is, in a line
+---@field options? table<string, number|boolean|string|mls.OptionSettings> name = default, or a table that says more
+---@field setup fun(c: mls.Context): mls.TaskShape returns the shape of its samples
+---@field count fun(c: mls.Context, split: string): integer samples of "training", "validation" and "test"
+---@field fill fun(c: mls.Context, split: string, index: integer, random: fun(m: any, n: any): number): mls.Sample a sample; nothing but its arguments decides about it. random() draws from [0, 1), random(n) from 1 to n, random(m, n) from m to n, random "normal" from N(0, 1)
+local TaskSettings = {}
+
+--- The shape of a task's samples.
+---@class mls.TaskShape
+---@field steps integer longest sample
+---@field vocabulary? integer tokens are 0 to vocabulary - 1; absent: real-valued input
+---@field input? integer features of a real-valued input
+---@field output integer classes, or features of the target
+---@field loss? "cross_entropy"|"mse" cross_entropy unless given
+---@field per_step? boolean a target at every step, not one for the sequence
+---@field has_mask? boolean samples may be shorter than steps
+---@field has_dt? boolean steps have their own lengths
+local TaskShape = {}
+
+--- One sample; tables of numbers may be nested.
+---@class mls.Sample
+---@field token? integer[] with a vocabulary
+---@field x? number[] steps * input numbers
+---@field dt? number[] lengths of the steps
+---@field label? integer|integer[] classes; below 0: not scored
+---@field target? number|number[] values; NaN: not scored
+local Sample = {}
 
 --- An option: { 1.0, min = 0, max = 10, help = "..." }.
 ---@class mls.OptionSettings
@@ -790,7 +822,7 @@ function Tensor:copy() end
 function Tensor:set(values) end
 
 --- Declares a component; from then on it is found as mls.KIND.NAME too.
----@param t mls.ComponentSettings the component
+---@param t mls.ComponentSettings|mls.TaskSettings the component
 ---@return fun(options: table?): mls.Component # its constructor
 function mls.component(t) end
 

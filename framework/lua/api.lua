@@ -247,7 +247,7 @@ method("set", "Writes the numbers of a free tensor or a weight",
 row { section = "Components in Lua" }
 
 row { class = "mls.ComponentSettings", help = "What mls.component takes", fields = {
-  { "kind", "\"encoder\"|\"adapter\"|\"liquid\"|\"mixer\"|\"fusion\"|\"head\"|\"task\"", "its kind" },
+  { "kind", "\"encoder\"|\"adapter\"|\"liquid\"|\"mixer\"|\"fusion\"|\"head\"", "its kind; for tasks see mls.TaskSettings" },
   { "name", "string", "letters, digits and _" },
   { "help?", "string", "what it is, in a line" },
   { "options?", "table<string, number|boolean|string|mls.OptionSettings>", "name = default, or a table that says more" },
@@ -255,6 +255,30 @@ row { class = "mls.ComponentSettings", help = "What mls.component takes", fields
   { "flags?", "(\"causal\"|\"streams\"|\"random\")[]", "what it promises; absent: causal and streams" },
   { "setup?", "fun(c: mls.Context): table?", "makes weights and states; the fields of the table that it returns become those of c" },
   { "forward", "fun(c: mls.Context, ...: mls.Tensor?): mls.Tensor, ...", "gets the inputs in the order of the ports and returns the outputs" },
+} }
+row { class = "mls.TaskSettings", help = "What mls.component takes for a component of kind task", fields = {
+  { "kind", "\"task\"", "its kind" }, { "name", "string", "letters, digits and _" },
+  { "help?", "string", "what it is, in a line" },
+  { "options?", "table<string, number|boolean|string|mls.OptionSettings>", "name = default, or a table that says more" },
+  { "setup", "fun(c: mls.Context): mls.TaskShape", "returns the shape of its samples" },
+  { "count", "fun(c: mls.Context, split: string): integer", "samples of \"training\", \"validation\" and \"test\"" },
+  { "fill", "fun(c: mls.Context, split: string, index: integer, random: fun(m: any, n: any): number): mls.Sample", "a sample; nothing but its arguments decides about it. random() draws from [0, 1), random(n) from 1 to n, random(m, n) from m to n, random \"normal\" from N(0, 1)" },
+} }
+row { class = "mls.TaskShape", help = "The shape of a task's samples", fields = {
+  { "steps", "integer", "longest sample" },
+  { "vocabulary?", "integer", "tokens are 0 to vocabulary - 1; absent: real-valued input" },
+  { "input?", "integer", "features of a real-valued input" },
+  { "output", "integer", "classes, or features of the target" },
+  { "loss?", "\"cross_entropy\"|\"mse\"", "cross_entropy unless given" },
+  { "per_step?", "boolean", "a target at every step, not one for the sequence" },
+  { "has_mask?", "boolean", "samples may be shorter than steps" },
+  { "has_dt?", "boolean", "steps have their own lengths" },
+} }
+row { class = "mls.Sample", help = "One sample; tables of numbers may be nested", fields = {
+  { "token?", "integer[]", "with a vocabulary" }, { "x?", "number[]", "steps * input numbers" },
+  { "dt?", "number[]", "lengths of the steps" },
+  { "label?", "integer|integer[]", "classes; below 0: not scored" },
+  { "target?", "number|number[]", "values; NaN: not scored" },
 } }
 row { class = "mls.OptionSettings", help = "An option: { 1.0, min = 0, max = 10, help = \"...\" }", fields = {
   { "[1]", "number|boolean|string", "the default, which gives the type" },
@@ -269,7 +293,7 @@ row { class = "mls.PortSettings", help = "A port: { \"in\", \"in\", \"T B n\", h
   { "spikes?", "boolean", "its values are 0 or 1" }, { "help?", "string", "what it is" },
 } }
 row { name = "mls.component", help = "Declares a component; from then on it is found as mls.KIND.NAME too",
-  params = { { "t", "mls.ComponentSettings", "the component" } },
+  params = { { "t", "mls.ComponentSettings|mls.TaskSettings", "the component" } },
   returns = { { "fun(options: table?): mls.Component", "its constructor" } } }
 
 local function context (name, help, params, result)
