@@ -124,7 +124,7 @@ do
   local function loss_at (grad)
     local y = net:forward(x)
     local loss = mls.loss.cross_entropy(y, label) + 0.1 * mls.loss.mean(y:square())
-                 + 0.01 * mls.loss.mean(w:square())
+                 + mls.loss.mean(w:square())
     if grad then net:zero_grad(); loss:backward() end
     return loss:item()
   end
