@@ -212,7 +212,7 @@ static void states_go_from_chunk_to_chunk(void **state)
     fill(x, T * B * D, 1);
     mls_net *net = build("n: { component: liquid.loop }", "input -> n -> output");
     assert_non_null(net);
-    mls_run *run = mls_run_new(net, B, 0, &e);
+    mls_run *run = mls_run_new(net, B, MLS_EXACT, &e);
     const mls_batch all = { .steps = T, .batch = B, .x = x };
     const mls_batch first = { .steps = 5, .batch = B, .x = x };
     const mls_batch rest = { .steps = T - 5, .batch = B, .x = x + 5 * B * D };
