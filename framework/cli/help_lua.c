@@ -83,6 +83,7 @@ static int is_called(const mls_value *api, const mls_value *row, const char *nam
 {
     const char *class = text(row, "class"), *full = *class ? class : text(row, "name");
     const char *last = strrchr(full, ':') ? strrchr(full, ':') : strrchr(full, '.');
+    if (!*full) return 0;                         /* a heading */
     return !strcmp(full, name) || !strcmp(spoken(api, full, a), name) ||
            (!strncmp(full, "mls.", 4) && !strcmp(full + 4, name)) ||
            (last && !strcmp(last + 1, name));
@@ -96,6 +97,7 @@ static int unknown(const mls_value *api, const char *name, mls_arena *a, mls_err
         const char *class = text(api->item[i], "class");
         const char *full = *class ? class : text(api->item[i], "name");
         const char *last = strrchr(full, ':') ? strrchr(full, ':') : strrchr(full, '.');
+        if (!*full) continue;
         names[n++] = !strncmp(full, "mls.", 4) ? full + 4 : full;
         if (last) names[n++] = last + 1;
     }

@@ -37,12 +37,11 @@ static char *bare(char *text)
     return text;
 }
 
-/* One paragraph as one line, its first letter large. */
+/* One paragraph as one line. */
 static char *joined(char *s)
 {
     for (char *p = s; *p; p++)
         if (*p == '\n') *p = ' ';
-    *s = (char)toupper((unsigned char)*s);
     return s;
 }
 
@@ -58,6 +57,7 @@ mls_fact_source mls_fact_comment(const char *root, const mls_component *c, mls_a
     char *gap = strstr(title, "\n\n");
     if (gap) *gap = '\0';
     out.title = joined(title + 3);
+    title[3] = (char)toupper((unsigned char)title[3]);
     if (!gap) return out;
     char *model = gap + 2, *reference = strstr(model, "Reference:");
     if (reference && (reference == model || reference[-1] == '\n')) {

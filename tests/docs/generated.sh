@@ -61,4 +61,20 @@ sed -n 's/.*`\(build\/\)\{0,1\}mls \([a-z]*\)[ `].*/\2/p; s/^\(build\/\)\{0,1\}m
     "$MLS_BUILD/mls" help "$v" >/dev/null 2>&1 || echo "a page speaks of mls $v"
 done)
 [ -z "$wrong" ]; result $? "verbs agree: help, --help, mls(1), README $wrong"
+
+# What mls help answers, and what it says to a slip.
+says() { # TEXT ARGUMENTS...: the answer holds the text
+    text=$1; shift
+    "$MLS_BUILD/mls" help "$@" >"$dir/said" 2>&1
+    grep -qF -e "$text" "$dir/said" || { echo "# mls help $*:"; comment <"$dir/said"; return 1; }
+}
+says 'ports  a, b -> out' fusion && says 'fusion.gate' fusion; result $? "a kind: its ports and components"
+says 'membrane potential carried' encoder.lif && says '64 x 64' encoder.lif && says 'time constant that' liquid.cfc
+result $? "a component: weights, states and taps"
+says 'net:wire (text)' lua && says 'counted from 0' lua.slice && says 'mls.study (t)' lua.mls.study
+result $? "the Lua API and a function of it"
+says 'did you mean "slice"' lua.slcie && says 'the Lua API has no ""' lua. && says 'did you mean --man' --mna &&
+    says 'did you mean "liquid.cfc"' --man liquid.cff; result $? "a slip is met with the nearest name"
+says '.SH MODEL' --man liquid.cfc --source "$MLS_SOURCE" && says '.SH OPTIONS' --man liquid.cfc --source /nowhere &&
+    ! grep -q '^.SH MODEL' "$dir/said"; result $? "the model comes from the source tree, if there is one"
 echo "1..$n"
