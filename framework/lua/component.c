@@ -231,6 +231,7 @@ struct mls_lua_file {
     mls_sandbox          *box;
     int                   n;
     const mls_component **list;       /* in the order of the file                        */
+    mls_lua_file         *next;       /* of those that a script opened                   */
 };
 
 static mls_lua_file *run_file(mls_sandbox *box, const char *path, mls_error *e)
@@ -275,14 +276,25 @@ void mls_lua_file_free(mls_lua_file *f)
     free(f);
 }
 
+void mls_lua_files_free(mls_lua_file *f)
+{
+    for (mls_lua_file *next; f; f = next) {
+        next = f->next;
+        mls_lua_file_free(f);
+    }
+}
+
+void mls_lua_file_keep(mls_sandbox *s, mls_lua_file *f)
+{
+    f->next = s->opened;
+    s->opened = f;
+}
+
 int mls_lua_file_components(const mls_lua_file *f, const mls_component *const **list)
 {
     *list = f->list;
     return f->list ? f->n : 0;
 }
-
-mls_lua_file *mls_lua_file_copy(mls_registry *r, const char *dir, const char *name,
-                                const char *here, mls_error *e);
 
 mls_lua_file *mls_lua_file_copy(mls_registry *r, const char *dir, const char *name,
                                 const char *here, mls_error *e)

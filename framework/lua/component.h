@@ -25,5 +25,9 @@ mls_value    *mls_lua_trial_sources(const struct mls_sandbox *s, const mls_value
  * then.  0 and e on failure.                                                             */
 int           mls_lua_trial_load(mls_registry *r, const char *dir, mls_lua_file **f,
                                  mls_error *e);
+/* For a script that opens a trial: as load, kept as long as s; nothing is loaded when every
+ * component of dir/config.yaml is known, as when the script declares it itself.          */
+int           mls_lua_trial_open(struct mls_sandbox *s, const char *dir, mls_error *e);
+void          mls_lua_files_free(mls_lua_file *f);       /* and those after it           */
 
 #endif

@@ -1,5 +1,6 @@
 /* Nets and tensors in files. */
 #include "conf/conf.h"
+#include "lua/component.h"
 #include "lua/convert.h"
 #include "lua/model.h"
 #include "lua/optimiser.h"
@@ -82,17 +83,20 @@ static void build(mls_lua_net *n, const mls_registry *r, const mls_value *model,
 }
 
 /* A checkpoint that mls train wrote is read through its folder's config.yaml. */
-static void of_trial(mls_lua_net *n, const mls_registry *r, const char *path, int folder,
+static void of_trial(mls_lua_net *n, mls_sandbox *s, const char *path, int folder,
                      mls_error *e)
 {
     mls_arena *a = &n->input;
+    const mls_registry *r = s->registry;
+    const char *slash = strrchr(path, '/');
+    const char *dir = folder ? path : mls_arena_printf(a, "%.*s",
+                                                       slash ? (int)(slash - path) : 1,
+                                                       slash ? path : ".");
+    if (!mls_lua_trial_open(s, dir, e)) return;
     if (folder) {
         mls_model_load(&n->m, r, path, NULL, e);
     } else {
-        const char *slash = strrchr(path, '/');
-        const char *config = mls_arena_printf(a, "%.*s/config.yaml",
-                                              slash ? (int)(slash - path) : 1,
-                                              slash ? path : ".");
+        const char *config = mls_arena_printf(a, "%s/config.yaml", dir);
         const mls_value *v = access(config, R_OK) ? NULL : mls_yaml_read(a, config, e);
         if (!v)
             mls_error_set(e, "%s: was written by mls train, and %s, which describes its "
@@ -118,7 +122,7 @@ static int load(lua_State *L)
         build(n, r, model, path, &e);
     } else if (!e.set) {
         mls_arena_free(&n->m.arena);
-        of_trial(n, r, path, folder, &e);
+        of_trial(n, mls_sandbox_of(L), path, folder, &e);
     }
     if (e.set) return mls_lua_raise_error(L, &e, NULL);
     n->net = n->m.net;

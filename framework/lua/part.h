@@ -79,6 +79,11 @@ void  mls_lua_setup(mls_ctx *c, void *self);
 void  mls_lua_forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out);
 void  mls_lua_task(mls_task *t);
 
+/* Loads a copy of a study's files (component.c), and keeps it as long as s. */
+struct mls_lua_file *mls_lua_file_copy(mls_registry *r, const char *dir, const char *name,
+                                       const char *here, mls_error *e);
+void  mls_lua_file_keep(mls_sandbox *s, struct mls_lua_file *f);
+
 static inline mls_lua_node **mls_lua_node_of(const mls_lua_part *p, const void *self)
 {
     return (mls_lua_node **)(void *)((char *)self + p->node_at);

@@ -1,6 +1,7 @@
 #include "lua/sandbox.h"
 
 #include "lua/bindings.h"
+#include "lua/component.h"
 #include "lua/part.h"
 #include "lua/scripts.h"
 
@@ -350,6 +351,7 @@ void mls_sandbox_free(mls_sandbox *s)
     if (!s)
         return;
     lua_close(s->L);
+    mls_lua_files_free(s->opened);
     mls_lua_components_free(s);
     mls_slab_free(&s->slab);
     mls_arena_free(&s->arena);

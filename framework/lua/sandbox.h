@@ -29,6 +29,7 @@ typedef struct mls_sandbox {
     mls_arena           kept;           /* sources and components: as long as the sandbox */
     mls_source         *source;         /* newest first; the file itself is the last   */
     struct mls_lua_part *part;          /* components declared here (lua/part.h)       */
+    struct mls_lua_file *opened;        /* of trials that a script opened              */
     int                 sealed;         /* 1: its file has run, nothing more is declared */
     char                dir[4096];      /* of the study file, absolute                 */
     char                here[4096];     /* where that was when a trial's copy is run   */

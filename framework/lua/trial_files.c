@@ -10,9 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-mls_lua_file *mls_lua_file_copy(mls_registry *r, const char *dir, const char *name,
-                                const char *here, mls_error *e);
-
 static int uses(const mls_sandbox *s, const mls_value *v)
 {
     const mls_value *name = mls_value_get(v, "component");
@@ -67,4 +64,34 @@ int mls_lua_trial_load(mls_registry *r, const char *dir, mls_lua_file **f, mls_e
     }
     mls_arena_free(&a);
     return !e->set;
+}
+
+/* 1 when every component of the tree is in the registry. */
+static int known(const mls_registry *r, const mls_value *v)
+{
+    mls_error ignored = { 0 };
+    const mls_value *name = mls_value_get(v, "component");
+    if (name && name->kind == MLS_V_STRING
+        && !mls_registry_find(r, name->string, NULL, &ignored))
+        return 0;
+    for (int i = 0; v && i < v->n; i++)
+        if (!known(r, v->item[i]))
+            return 0;
+    return 1;
+}
+
+int mls_lua_trial_open(mls_sandbox *s, const char *dir, mls_error *e)
+{
+    mls_arena a = { 0 };
+    mls_error none = { 0 };
+    mls_lua_file *f = NULL;
+    const char *path = mls_arena_printf(&a, "%s/config.yaml", dir);
+    const mls_value *config = path && access(path, R_OK) == 0 ? mls_yaml_read(&a, path, &none)
+        : NULL;
+    const int ok = !config || known(s->registry, config)
+        || mls_lua_trial_load(s->registry, dir, &f, e);
+    if (f)
+        mls_lua_file_keep(s, f);
+    mls_arena_free(&a);
+    return ok;
 }

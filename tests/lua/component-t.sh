@@ -62,6 +62,10 @@ say $? "its tap is recorded"
 mkdir away && mv study.lua parts away
 "$mls" eval "$dir" > text 2> err && grep -q '^loss: ' text
 say $? "mls eval finds the component without the study"
+
+echo "print(require('mls').load('$dir'))" > script.lua
+"$mls" lua script.lua > text 2> err && grep -q '16560 parameters' text
+say $? "a script opens the trial without the study"
 mv away/* . && rmdir away
 
 before=$(trials)
