@@ -10,16 +10,25 @@ local task_fields = set("kind", "name", "help", "options", "setup", "count", "fi
 -- The ports of a kind for those who name none; U is the option `units`, if there is one.
 local mask = { "mask", "in", "T B 1", maybe = true, help = "1 for a real step" }
 local usual = {
-  encoder = { { "in", "in", "T B n" }, mask, { "spikes", "out", "T B U", spikes = true },
-              { "membrane", "out", "T B U", maybe = true } },
-  adapter = { { "spikes", "in", "T B n" }, { "membrane", "in", "T B n", maybe = true }, mask,
-              { "out", "out", "T B U" } },
-  liquid = { { "in", "in", "T B n" }, { "dt", "in", "T B 1", maybe = true },
-             { "mod_tau", "in", "T B m", maybe = true }, mask, { "out", "out", "T B U" } },
-  mixer = { { "in", "in", "T B n" }, { "mod_b", "in", "T B p", maybe = true },
-            { "mod_c", "in", "T B q", maybe = true }, mask, { "out", "out", "T B U" } },
-  fusion = { { "a", "in", "T B n" }, { "b", "in", "T B n" }, { "out", "out", "T B U" } },
-  head = { { "in", "in", "T B n" }, { "out", "out", "T B output" } },
+  encoder = { { "in", "in", "T B n", help = "values" }, mask,
+              { "spikes", "out", "T B U", spikes = true, help = "0 or 1" },
+              { "membrane", "out", "T B U", maybe = true, help = "membrane potential" } },
+  adapter = { { "spikes", "in", "T B n", help = "0 or 1" },
+              { "membrane", "in", "T B n", maybe = true, help = "membrane potential" }, mask,
+              { "out", "out", "T B U", help = "values" } },
+  liquid = { { "in", "in", "T B n", help = "values" },
+             { "dt", "in", "T B 1", maybe = true, help = "step lengths" },
+             { "mod_tau", "in", "T B m", maybe = true, help = "what steers the time constant" },
+             mask, { "out", "out", "T B U", help = "hidden state after each step" } },
+  mixer = { { "in", "in", "T B n", help = "values" },
+            { "mod_b", "in", "T B p", maybe = true, help = "what steers the state's input" },
+            { "mod_c", "in", "T B q", maybe = true, help = "what steers the state's output" },
+            mask, { "out", "out", "T B U", help = "values" } },
+  fusion = { { "a", "in", "T B n", help = "first stream" },
+             { "b", "in", "T B n", help = "second stream" },
+             { "out", "out", "T B U", help = "one stream of both" } },
+  head = { { "in", "in", "T B n", help = "last layer" },
+           { "out", "out", "T B output", help = "outputs of the network" } },
 }
 
 local function count (t)
