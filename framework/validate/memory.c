@@ -1,5 +1,5 @@
-/* memory.c - cases about what a component costs: no memory once warm, the same for every
- * step, nothing kept behind; and how fast it is.
+/* memory.c - cases about what a component costs: no memory once warm, the same for
+ * every step, nothing kept behind; and how fast it is.
  */
 #include "kern/kern.h"
 #include "validate/count.h"
@@ -35,13 +35,17 @@ static void forward(mls_rig *r, const mls_batch *b)
         mls_probe_fail(r->p, "%s: %s", r->v->title, mls_run_error(r->run)->text);
 }
 
-/* ---- No malloc --------------------------------------------------------------------- */
+/* ---- No malloc ---------------------------------------------------------------------
+ */
 
-typedef struct tally { int64_t calls, plugin, bytes; const char *who; } tally;
+typedef struct tally {
+    int64_t calls, plugin, bytes;
+    const char *who;
+} tally;
 
 static tally take(void)
 {
-    tally t = { 0 };
+    tally t = {0};
     t.calls = mls_count_calls(&t.who, &t.plugin);
     t.bytes = in_use();
     return t;
@@ -51,14 +55,18 @@ static void judge(mls_rig *r, const tally *from, const char *doing)
 {
     const tally to = take();
     if (to.plugin != from->plugin)
-        mls_probe_fail(r->p, "%s: the plugin calls %s: %lld calls in %s, expected none once warm; a "
-                       "component gets its memory from alloc in setup, tensor in forward and "
-                       "scratch in an op", r->v->title, to.who, (long long)(to.plugin - from->plugin),
-                       doing);
+        mls_probe_fail(
+            r->p,
+            "%s: the plugin calls %s: %lld calls in %s, expected none once warm; a "
+            "component gets its memory from alloc in setup, tensor in forward and "
+            "scratch in an op",
+            r->v->title, to.who, (long long)(to.plugin - from->plugin), doing);
     if (to.calls != from->calls)
-        mls_probe_fail(r->p, "%s: %lld allocations in %s, expected none once warm: it asks for more "
-                       "tensors or scratch with every step", r->v->title,
-                       (long long)(to.calls - from->calls), doing);
+        mls_probe_fail(
+            r->p,
+            "%s: %lld allocations in %s, expected none once warm: it asks for more "
+            "tensors or scratch with every step",
+            r->v->title, (long long)(to.calls - from->calls), doing);
     if (to.bytes > from->bytes)
         mls_probe_fail(r->p, "%s: %lld bytes more are in use after %s", r->v->title,
                        (long long)(to.bytes - from->bytes), doing);
@@ -81,7 +89,7 @@ static void streaming(mls_rig *r)
 
 static void training(mls_rig *r)
 {
-    tally before = { 0 };
+    tally before = {0};
     for (int i = 0; i < 8; i++) {
         if (i == 3) before = take();
         mls_run_reset(r->run);
@@ -96,14 +104,15 @@ static void no_malloc_in_step(mls_probe *p)
     const mls_variant *v;
     const int n = mls_probe_variants(p, &v);
     const int slots = mls_count_watch((const void *)(uintptr_t)p->c->forward);
-    if (slots < 0) mls_probe_skip(p, "calls to malloc cannot be counted on this system");
+    if (slots < 0)
+        mls_probe_skip(p, "calls to malloc cannot be counted on this system");
     for (int i = 0; i < n; i++) {
         const mls_mark mark = mls_arena_mark(&p->arena);
         mls_rig r;
-        mls_rig_open(&r, p, &v[i], (mls_rig_size){ 0 }, 0, p->seed);
+        mls_rig_open(&r, p, &v[i], (mls_rig_size){0}, 0, p->seed);
         streaming(&r);
         mls_rig_close(&r);
-        mls_rig_open(&r, p, &v[i], (mls_rig_size){ 0 }, MLS_TRAIN, p->seed);
+        mls_rig_open(&r, p, &v[i], (mls_rig_size){0}, MLS_TRAIN, p->seed);
         training(&r);
         mls_rig_close(&r);
         mls_arena_release(&p->arena, mark);
@@ -111,15 +120,20 @@ static void no_malloc_in_step(mls_probe *p)
     mls_probe_note(p, "%d calls of the plugin's can ask for memory", slots);
 }
 
-/* ---- Step after step ---------------------------------------------------------------- */
+/* ---- Step after step ----------------------------------------------------------------
+ */
 
 /* What one streaming step costs, in figures that do not depend on the machine. */
-typedef struct cost { double bytes, flops; size_t peak, mallocs; int64_t heap; } cost;
+typedef struct cost {
+    double bytes, flops;
+    size_t peak, mallocs;
+    int64_t heap;
+} cost;
 
 static cost cost_of(mls_rig *r)
 {
     const mls_tape *t = mls_run_tape(r->run);
-    return (cost){ t->bytes, t->flops, t->arena.peak, t->arena.mallocs, in_use() };
+    return (cost){t->bytes, t->flops, t->arena.peak, t->arena.mallocs, in_use()};
 }
 
 static void same_cost(mls_rig *r, const cost *a, int64_t step)
@@ -127,15 +141,20 @@ static void same_cost(mls_rig *r, const cost *a, int64_t step)
     const cost b = cost_of(r);
     const char *what = NULL;
     double x = 0.0, y = 0.0;
-    if (b.bytes != a->bytes) what = "bytes of tensors", x = a->bytes, y = b.bytes;
-    else if (b.flops != a->flops) what = "operations", x = a->flops, y = b.flops;
+    if (b.bytes != a->bytes)
+        what = "bytes of tensors", x = a->bytes, y = b.bytes;
+    else if (b.flops != a->flops)
+        what = "operations", x = a->flops, y = b.flops;
     else if (b.peak != a->peak)
         what = "bytes of memory for a step", x = (double)a->peak, y = (double)b.peak;
     else if (b.heap > a->heap)
         what = "bytes of memory in use", x = (double)a->heap, y = (double)b.heap;
     if (what)
-        mls_probe_fail(r->p, "%s: step %lld costs more than step 10: %.0f %s, then %.0f; a step must "
-                       "not depend on how many came before", r->v->title, (long long)step, x, what, y);
+        mls_probe_fail(
+            r->p,
+            "%s: step %lld costs more than step 10: %.0f %s, then %.0f; a step must "
+            "not depend on how many came before",
+            r->v->title, (long long)step, x, what, y);
 }
 
 /* Least time of a few bundles of steps: what disturbs a measurement makes it longer. */
@@ -172,13 +191,13 @@ static void flat(mls_rig *r, int64_t last, double limit)
         mls_probe_warn(r->p, "%s: step %lld took %.3g us, step 10 %.3g us", r->v->title,
                        (long long)at, 1e6 * end, 1e6 * first);
     if (!r->v->turned && !r->v->open)
-        mls_probe_note(r->p, "%.2g us a step at the start, %.2g us at step %lld", 1e6 * first,
-                       1e6 * end, (long long)at);
+        mls_probe_note(r->p, "%.2g us a step at the start, %.2g us at step %lld",
+                       1e6 * first, 1e6 * end, (long long)at);
 }
 
 static void step_cost_flat(mls_probe *p)
 {
-    static const mls_rig_size small = { 8, 1, 8 };
+    static const mls_rig_size small = {8, 1, 0};
     const mls_variant *v;
     const int n = mls_probe_variants(p, &v);
     for (int i = 0; i < n; i++) {
@@ -191,11 +210,12 @@ static void step_cost_flat(mls_probe *p)
     }
 }
 
-/* ---- Speed ------------------------------------------------------------------------- */
+/* ---- Speed -------------------------------------------------------------------------
+ */
 
 enum { SPEED_T = 256, SPEED_B = 8, SPEED_WIDTH = 64, SIDE = 192 };
-#define SLOW_SHARE 0.02              /* of what a product of matrices gives               */
-#define SLOW_TOKENS 50000.0          /* a second                                          */
+#define SLOW_SHARE 0.02     /* of what a product of matrices gives               */
+#define SLOW_TOKENS 50000.0 /* a second                                          */
 
 /* Operations a second of one core, in a product that fits a cache. */
 static double gemm_rate(mls_probe *p)
@@ -227,10 +247,10 @@ static double training_time(mls_rig *r)
 
 static void speed(mls_probe *p)
 {
-    static const mls_rig_size size = { SPEED_T, SPEED_B, SPEED_WIDTH };
+    static const mls_rig_size size = {SPEED_T, SPEED_B, SPEED_WIDTH};
     const mls_variant *v;
     mls_cost c;
-    mls_error e = { 0 };
+    mls_error e = {0};
     mls_rig r;
     mls_probe_variants(p, &v);
     mls_rig_open(&r, p, v, size, MLS_TRAIN, p->seed);
@@ -242,16 +262,22 @@ static void speed(mls_probe *p)
     const int known = mls_net_cost(r.net, SPEED_T, SPEED_B, &c, &e);
     const double share = known ? c.flops / seconds / peak : 0.0;
     mls_rig_close(&r);
-    mls_probe_note(p, "%.0f tokens/s forward and backward at width %d, %d x %d; %.2g Gflop/s, %.1f %% "
-                   "of a matrix product", tokens, SPEED_WIDTH, SPEED_T, SPEED_B,
+    mls_probe_note(p,
+                   "%.0f tokens/s forward and backward at width %d, %d x %d; %.2g "
+                   "Gflop/s, %.1f %% "
+                   "of a matrix product",
+                   tokens, SPEED_WIDTH, SPEED_T, SPEED_B,
                    known ? c.flops / seconds / 1e9 : 0.0, 100.0 * share);
     if (tokens < SLOW_TOKENS && share < SLOW_SHARE)
-        mls_probe_warn(p, "%s: %.0f tokens/s forward and backward at width %d, with %.2g %% of the "
-                       "speed of a matrix product",
-                       v->title, tokens, SPEED_WIDTH, 100.0 * share);
+        mls_probe_warn(
+            p,
+            "%s: %.0f tokens/s forward and backward at width %d, with %.2g %% of the "
+            "speed of a matrix product",
+            v->title, tokens, SPEED_WIDTH, 100.0 * share);
 }
 
-/* ---- Leaks ------------------------------------------------------------------------- */
+/* ---- Leaks -------------------------------------------------------------------------
+ */
 
 enum { NETWORKS = 50, WARM = 20 };
 
@@ -259,7 +285,7 @@ static void life(mls_probe *p, const mls_variant *v)
 {
     const mls_mark mark = mls_arena_mark(&p->arena);
     mls_rig r;
-    mls_rig_open(&r, p, v, (mls_rig_size){ .T = 5, .B = 2 }, MLS_TRAIN, p->seed);
+    mls_rig_open(&r, p, v, (mls_rig_size){.T = 5, .B = 2}, MLS_TRAIN, p->seed);
     mls_rig_backward(&r);
     mls_rig_close(&r);
     mls_arena_release(&p->arena, mark);
@@ -277,21 +303,23 @@ static void no_leak(mls_probe *p)
         }
         const int64_t more = in_use() - before;
         if (more < (NETWORKS - WARM) * 16) continue;
-        mls_probe_fail(p, "%s: after %d networks were built, run and freed %lld bytes more are in use, "
-                       "%lld a network: what setup or forward takes from malloc nobody frees",
-                       v[i].title, NETWORKS - WARM, (long long)more,
-                       (long long)(more / (NETWORKS - WARM)));
+        mls_probe_fail(
+            p,
+            "%s: after %d networks were built, run and freed %lld bytes more are in "
+            "use, "
+            "%lld a network: what setup or forward takes from malloc nobody frees",
+            v[i].title, NETWORKS - WARM, (long long)more,
+            (long long)(more / (NETWORKS - WARM)));
     }
 }
 
 const mls_case mls_cases_memory[] = {
-    { "no-malloc-in-step", "Once warm, no step and no training step asks for memory",
-      MLS_NETWORK_KINDS | MLS_FILES_ONLY, 20, no_malloc_in_step },
-    { "step-cost-flat", "Step 100,000 costs what step 10 did", MLS_NETWORK_KINDS, 20,
-      step_cost_flat },
-    { "speed", "It is not far slower than its arithmetic (a warning only)", MLS_NETWORK_KINDS, 20,
-      speed },
-    { "no-leak", "50 networks built, run and freed leave no memory behind",
-      MLS_NETWORK_KINDS | MLS_FILES_ONLY, 20, no_leak },
-    { 0 }
-};
+    {"no-malloc-in-step", "Once warm, no step and no training step asks for memory",
+     MLS_NETWORK_KINDS | MLS_FILES_ONLY, 20, no_malloc_in_step},
+    {"step-cost-flat", "Step 100,000 costs what step 10 did", MLS_NETWORK_KINDS, 20,
+     step_cost_flat},
+    {"speed", "It is not far slower than its arithmetic (a warning only)",
+     MLS_NETWORK_KINDS, 20, speed},
+    {"no-leak", "50 networks built, run and freed leave no memory behind",
+     MLS_NETWORK_KINDS | MLS_FILES_ONLY, 20, no_leak},
+    {0}};

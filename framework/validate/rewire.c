@@ -15,7 +15,8 @@ const char *mls_rewire_name(const mls_rig *r)
     const mls_value *nodes = mls_value_get(mls_net_resolved(r->net, a), "nodes");
     for (int i = 0; !is_head(r) && nodes && i < nodes->n; i++) {
         const mls_value *c = mls_value_get(nodes->item[i], "component");
-        if (c && c->kind == MLS_V_STRING && !strcmp(c->string, name)) return nodes->key[i];
+        if (c && c->kind == MLS_V_STRING && !strcmp(c->string, name))
+            return nodes->key[i];
     }
     return NULL;
 }
@@ -32,13 +33,15 @@ static void take_weights(mls_rig *out, const mls_rig *r)
         mls_weight *w = mls_net_weight(out->net, i);
         for (int k = 0; k < mls_net_weights(r->net); k++) {
             const mls_weight *from = mls_net_weight(r->net, k);
-            if (strcmp(w->name, from->name) || w->rows != from->rows || w->cols != from->cols)
+            if (strcmp(w->name, from->name) || w->rows != from->rows ||
+                w->cols != from->cols)
                 continue;
             memcpy(w->data, from->data, (size_t)(w->rows * w->cols) * sizeof *w->data);
         }
-        if (strcmp(w->node, "network") || !strstr(w->name, "input.")) continue;
+        if (strncmp(w->name, "input.", 6)) continue; /* a node's begin with its path */
         memset(w->data, 0, (size_t)(w->rows * w->cols) * sizeof *w->data);
-        for (int64_t k = 0; w->cols == r->in && k < w->rows && k < w->cols; k++)
+        const int64_t last = strcmp(w->name, "input.bias") ? w->rows : 0;
+        for (int64_t k = 0; k < last && k < w->cols; k++)
             w->data[k * w->cols + k] = 1.0f;
     }
 }
@@ -50,8 +53,8 @@ int mls_rewire_open(mls_rig *out, const mls_rig *r, const mls_value *spec, mls_e
         out->out = mls_value_get_int(spec, "width", r->out, e);
         out->shape.output = out->out;
     }
-    out->net = mls_net_build(&(mls_net_config){ r->p->registry, spec, &out->shape, r->p->seed, 0 },
-                             e);
+    out->net = mls_net_build(
+        &(mls_net_config){r->p->registry, spec, &out->shape, r->p->seed, 0}, e);
     out->run = out->net ? mls_run_new(out->net, r->B, r->flags, e) : NULL;
     if (!out->run) {
         mls_net_free(out->net);
@@ -66,11 +69,12 @@ int mls_rewire_open(mls_rig *out, const mls_rig *r, const mls_value *spec, mls_e
     return 1;
 }
 
-/* ---- Two readers ------------------------------------------------------------------- */
+/* ---- Two readers -------------------------------------------------------------------
+ */
 
-/* The wires of a rig, "u -> v; ...", with only the first output of `name` wired; with twin
- * also a second node that reads and gives the same, its output beside the first's.
- * *port: of that output, or NULL when there is none.                                     */
+/* The wires of a rig, "u -> v; ...", with only the first output of `name` wired; with
+ * twin also a second node that reads and gives the same, its output beside the first's.
+ * *port: of that output, or NULL when there is none. */
 static const char *wires(mls_arena *a, const char *text, const char *name, int twin,
                          const char **port)
 {
@@ -99,25 +103,30 @@ static const char *wires(mls_arena *a, const char *text, const char *name, int t
     return all;
 }
 
-static mls_value *specification(mls_rig *r, const char *name, int twin, const char **port)
+static mls_value *specification(mls_rig *r, const char *name, int twin,
+                                const char **port)
 {
     mls_arena *a = &r->p->arena;
-    mls_value *spec = mls_net_resolved(r->net, a), *nodes = mls_value_get(spec, "nodes");
-    const mls_value *wire = mls_value_get(spec, "wire"), *width = mls_value_get(spec, "width");
+    mls_value *spec = mls_net_resolved(r->net, a),
+              *nodes = mls_value_get(spec, "nodes");
+    const mls_value *wire = mls_value_get(spec, "wire"),
+                    *width = mls_value_get(spec, "width");
     if (!wire || wire->kind != MLS_V_STRING || !width) return NULL;
-    mls_value_set(a, spec, "wire", mls_value_string(a, wires(a, wire->string, name, twin, port)));
+    mls_value_set(a, spec, "wire",
+                  mls_value_string(a, wires(a, wire->string, name, twin, port)));
     mls_value_set(a, spec, "width", mls_value_int(a, 4 * width->integer));
     if (twin)
         mls_value_set(a, nodes, "twin", mls_value_copy(a, mls_value_get(nodes, name)));
     return *port ? spec : NULL;
 }
 
-static int64_t port_width(mls_rig *r, const char *node, const char *port)
+int64_t mls_rewire_width(mls_rig *r, const char *node, const char *port)
 {
     mls_channel *list;
     const int n = mls_run_channels(r->run, &list, &r->p->arena);
     for (int i = 0; i < n; i++)
-        if (!strcmp(list[i].node, node) && !strcmp(list[i].name, port)) return list[i].width;
+        if (!strcmp(list[i].node, node) && !strcmp(list[i].name, port))
+            return list[i].width;
     return 0;
 }
 
@@ -143,15 +152,18 @@ static void copy_twin(mls_rig *both, const char *node)
     for (int i = 0; i < mls_net_weights(both->net); i++) {
         mls_weight *w = mls_net_weight(both->net, i);
         if (strncmp(w->name, "layer0.twin.", 12)) continue;
-        const mls_weight *from = weight_of(both->net, mls_arena_printf(a, "%s.%s", node, w->name + 12));
-        if (from) memcpy(w->data, from->data, (size_t)(w->rows * w->cols) * sizeof *w->data);
+        const mls_weight *from =
+            weight_of(both->net, mls_arena_printf(a, "%s.%s", node, w->name + 12));
+        if (from)
+            memcpy(w->data, from->data, (size_t)(w->rows * w->cols) * sizeof *w->data);
     }
 }
 
 static void compare(mls_rig *r, mls_rig *one, mls_rig *both, const char *node)
 {
     for (int i = 0; i < mls_net_weights(one->net); i++) {
-        const mls_weight *w = mls_net_weight(one->net, i), *x = weight_of(both->net, w->name);
+        const mls_weight *w = mls_net_weight(one->net, i),
+                         *x = weight_of(both->net, w->name);
         const int64_t n = w->rows * w->cols;
         const float times = strcmp(w->node, node) ? 2.0f : 1.0f;
         double top = 1e-3;
@@ -159,11 +171,14 @@ static void compare(mls_rig *r, mls_rig *one, mls_rig *both, const char *node)
         for (int64_t k = 0; x && k < n; k++) {
             const double want = (double)(times * w->grad[k]);
             if (fabs((double)x->grad[k] - want) <= 1e-4 * top) continue;
-            mls_probe_fail(r->p, "%s: when a second node reads the same features, the gradient of "
-                           "%s[%lld][%lld] is %g, expected %g; does backward set the gradient of an "
-                           "input, where it should add to it?", r->v->title, w->name,
-                           (long long)(k / w->cols), (long long)(k % w->cols), (double)x->grad[k],
-                           want);
+            mls_probe_fail(
+                r->p,
+                "%s: when a second node reads the same features, the gradient of "
+                "%s[%lld][%lld] is %g, expected %g; does backward set the gradient of "
+                "an "
+                "input, where it should add to it?",
+                r->v->title, w->name, (long long)(k / w->cols),
+                (long long)(k % w->cols), (double)x->grad[k], want);
         }
     }
 }
@@ -171,15 +186,15 @@ static void compare(mls_rig *r, mls_rig *one, mls_rig *both, const char *node)
 void mls_rewire_shared(mls_rig *r)
 {
     mls_rig one, both;
-    mls_error e = { 0 };
+    mls_error e = {0};
     const char *port, *name = mls_rewire_name(r);
-    if (!name) return;                       /* nobody else reads what a head does       */
+    if (!name) return; /* nobody else reads what a head does       */
     const char *node = mls_rewire_node(r);
     const mls_value *spec = specification(r, name, 0, &port);
     if (!spec || !mls_rewire_open(&one, r, spec, &e)) return;
     spec = specification(r, name, 1, &port);
     if (spec && mls_rewire_open(&both, r, spec, &e)) {
-        const int64_t n = port_width(&both, node, port);
+        const int64_t n = mls_rewire_width(&both, node, port);
         if (n > 0 && 2 * n <= both.out) {
             copy_twin(&both, node);
             weigh(&one, 0, n);
