@@ -291,7 +291,7 @@ local Net = {}
 ---@field step? integer numbers the draws of dropout
 local ForwardSettings = {}
 
---- What model:optimiser gives.
+--- What net:optimiser gives.
 ---@class mls.RunningOptimiser
 local RunningOptimiser = {}
 
@@ -930,7 +930,7 @@ function Data:decode(tokens) end
 ---@return mls.Net
 function mls.build(network, task, options) end
 
---- A network from a file of model:save, a checkpoint, or the folder of a trial.
+--- A network from a file of net:save, a checkpoint, or the folder of a trial.
 ---@param path string file or folder
 ---@return mls.Net
 function mls.load(path) end
@@ -941,7 +941,7 @@ function mls.load(path) end
 ---@param options? mls.ForwardSettings how to run
 ---@return mls.Tensor # the output
 ---@return table<string, mls.Tensor> # the states
----@return table<string, mls.Tensor>? # what model:record named
+---@return table<string, mls.Tensor>? # what net:record named
 function Net:forward(x, states, options) end
 
 --- What can be recorded.

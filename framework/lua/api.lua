@@ -360,12 +360,12 @@ row { name = "mls.Data:encode", help = "Tokens of a text", params = { { "text", 
 row { name = "mls.Data:decode", help = "Text of tokens", params = { { "tokens", "integer[]", "the tokens" } },
   returns = { { "string" } } }
 
-row { class = "mls.Net", var = "model", help = "A network that was built, with weights" }
+row { class = "mls.Net", var = "net", help = "A network that was built, with weights" }
 row { name = "mls.build", help = "Builds a network", params = {
   { "network", "mls.Network", "what mls.network or mls.modes make" },
   { "task", "mls.Component|mls.Data|table", "a task, its data, or a shape such as { input = 8, output = 2 }" },
   { "options?", "{ seed: integer? }", "seed of the weights (1)" } }, returns = { { "mls.Net" } } }
-row { name = "mls.load", help = "A network from a file of model:save, a checkpoint, or the folder of a trial",
+row { name = "mls.load", help = "A network from a file of net:save, a checkpoint, or the folder of a trial",
   params = { { "path", "string", "file or folder" } }, returns = { { "mls.Net" } } }
 local function net (name, help, params, ...)
   row { name = "mls.Net:" .. name, help = help, params = params or {}, returns = { ... } }
@@ -380,7 +380,7 @@ net("forward", "Runs the network; tensors of the run before are gone then", {
   { "states?", "table<string, mls.Tensor>", "where it begins, as an earlier run gave them; absent: reset" },
   { "options?", "mls.ForwardSettings", "how to run" } },
   { T, "the output" }, { "table<string, mls.Tensor>", "the states" },
-  { "table<string, mls.Tensor>?", "what model:record named" })
+  { "table<string, mls.Tensor>?", "what net:record named" })
 net("channels", "What can be recorded", nil, { "{ name: string, width: integer, unit: string?, help: string?, spikes: boolean }[]" })
 net("record", "What forward gives as its third value", { { "names?", "string[]", "of channels; may hold *, ? and [ab]; absent: nothing" } })
 net("weight", "A weight, in place", { { "name", "string", "layer0.enc.weight" } }, { T })
@@ -398,7 +398,7 @@ net("save", "Writes weights and, if given, the optimiser", { { "path", "string",
 net("restore", "Reads the weights of a file into this network", { { "path", "string", "the file" },
   { "optimiser?", "mls.RunningOptimiser", "of this network" } })
 
-row { class = "mls.RunningOptimiser", var = "opt", help = "What model:optimiser gives" }
+row { class = "mls.RunningOptimiser", var = "opt", help = "What net:optimiser gives" }
 row { name = "mls.RunningOptimiser:step", help = "Clips, changes the weights, and makes the gradients zero",
   params = {}, returns = { { "number", "learning rate" }, { "number", "norm of the gradient before it was clipped" } } }
 row { name = "mls.RunningOptimiser:steps", help = "Steps taken so far", params = {}, returns = { { "integer" } } }

@@ -178,9 +178,7 @@ try_block() { # FILE LANGUAGE MARKER
     esac
 }
 
-for page in README.md docs/studies.md docs/network.md docs/analysis.md docs/recording.md \
-    docs/authoring.md; do
-    [ -f "$source/$page" ] || continue
+for page in README.md $(cd "$source" && ls docs/*.md); do
     work=$dir/$(basename "$page" .md)
     mkdir "$work"
     split "$source/$page" >"$work/list"
