@@ -50,7 +50,7 @@ gives 1 "$dir/cut.part" timeout 60 "$mls" recover "$dir/cut.part" -o "$dir/x.h5"
 head -c 4096 /dev/urandom >"$dir/noise.part"
 gives 1 "$dir/noise.part" "$mls" recover "$dir/noise.part" -o "$dir/x.h5" && [ ! -e "$dir/x.h5" ]
 check $? "noise"
-"$mls" help | grep -q 'mls recover FILE.part -o NEW.h5'; check $? "help names it"
+"$mls" recover --help | grep -q 'mls recover FILE.part -o NEW.h5'; check $? "help names it"
 gives 1 "outside 1e-06 to 1000000" "$mls" train "$dir/c.yaml" --set step_ms=0 --out "$dir/b"; check $? "a time step has a length"
 gives 1 'on|off' "$mls" train "$dir/c.yaml" --set locking=maybe --out "$dir/b"; check $? "locking is on or off"
 "$mls" train "$dir/c.yaml" --set train.steps=5 --set locking=off --out "$dir/l" --quiet >"$dir/out" 2>"$dir/err" &&
