@@ -97,7 +97,7 @@ static void announced(watch *w)
         if (c->unit && !known_unit(c->unit))
             mls_probe_fail(r->p, "%s: unit \"%s\" of channel %s.%s is not known",
                            r->v->title, c->unit, c->node, c->name);
-        if (strcmp(c->node, w->node)) continue;
+        if (strcmp(c->node, w->node) || r->v->turned || r->v->open) continue;
         if (!c->help || !*c->help)
             mls_probe_warn(r->p, "%s: channel %s.%s has no help", r->v->title, c->node,
                            c->name);
