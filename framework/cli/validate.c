@@ -24,6 +24,7 @@ typedef struct targets {
     mls_arena    *a;
     mls_target   *list;
     int           n;
+    double        seconds;        /* for opening a file                                  */
     mls_lua_file *lua[64];
     int           n_lua;
 } targets;
@@ -32,9 +33,11 @@ static void add(targets *t, const mls_component *c, const char *path, const char
 {
     const mls_plugin_file *f = mls_registry_file(t->r, c);
     const char *name = mls_arena_printf(t->a, "%s.%s", c->kind, c->name);
+    for (int i = 0; i < t->n; i++)
+        if (t->list[i].c == c) return;
     if (t->n == MOST) return;
-    t->list[t->n++] = (mls_target){ name, path ? path : f ? f->path : NULL, c,
-                                    spelling ? spelling : name };
+    t->list[t->n++] = (mls_target){ .name = name, .path = path ? path : f ? f->path : NULL,
+                                    .c = c, .spelling = spelling ? spelling : name };
 }
 
 static int ends_in(const char *s, const char *end)
@@ -43,25 +46,34 @@ static int ends_in(const char *s, const char *end)
     return n > k && !strcmp(s + n - k, end);
 }
 
-/* ---- a plugin file: a child opens it first ----------------------------------------------- */
+/* ---- a plugin file: only children open it ------------------------------------------------ */
 
-static void try_to_open(void *path)
+static void name_components(void *path)
 {
     mls_error e = { 0 };
-    mls_plug_open(path, &e);
+    char name[200];
+    const mls_plugin_info *info = mls_plug_open(path, &e);
+    for (int i = 0; info && info->components[i]; i++) {
+        snprintf(name, sizeof name, "%s.%s", info->components[i]->kind,
+                 info->components[i]->name);
+        mls_report_note(name);
+    }
     mls_report_verdict(e.set, e.text);
 }
 
 static void add_file(targets *t, const char *path)
 {
-    mls_error e = { 0 };
-    const mls_verdict v = mls_report_of(try_to_open, (void *)path, 10.0, 0, t->a);
-    const mls_plugin_file *f = v.status ? NULL : mls_registry_open(t->r, path, &e);
-    const char *slash = strrchr(path, '/');
-    if (!f && t->n < MOST)
-        t->list[t->n++] = (mls_target){ slash ? slash + 1 : path, path, NULL, path };
-    for (int i = 0; f && f->info->components[i]; i++)
-        add(t, f->info->components[i], path, path);
+    const mls_verdict v = mls_report_of(name_components, (void *)path, t->seconds, 0, t->a);
+    const char *slash = strrchr(path, '/'), *names = v.status ? "" : v.notes;
+    if (!*names && t->n < MOST)
+        t->list[t->n++] = (mls_target){ .name = slash && slash[1] ? slash + 1 : path,
+                                        .path = path, .spelling = path };
+    for (size_t n; *names && t->n < MOST; names += n + (names[n] == '\n')) {
+        n = strcspn(names, "\n");
+        const char *name = mls_arena_printf(t->a, "%.*s", (int)n, names);
+        t->list[t->n++] = (mls_target){ .name = name, .path = path, .component = name,
+                                        .spelling = path };
+    }
 }
 
 /* ---- file.lua, file.lua:name --------------------------------------------------------------- */
@@ -125,6 +137,7 @@ static int validate(targets *t, const mls_args *args, mls_error *e)
         .json = mls_args_has(args, "--json"), .verbose = mls_args_has(args, "--verbose"),
         .seconds = mls_args_real(args, "--time-limit", 0.0, 0.01, 86400.0, e) };
     t->list = mls_arena_zalloc(t->a, MOST * sizeof *t->list);
+    t->seconds = o.seconds > 0.0 ? o.seconds : 10.0;
     if (!only || !t->list) mls_error_set(e, "out of memory");
     if (e->set) return MLS_EXIT_USAGE;
     for (int i = 0; i < args->n_words && !e->set; i++) add_word(t, args->word[i], e);

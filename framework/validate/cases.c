@@ -30,16 +30,21 @@ const mls_case *mls_cases_find(const char *name, mls_error *e)
     return NULL;
 }
 
-static int is_so(const mls_target *t)
+static int is_file(const mls_target *t)
 {
     const size_t n = t->path ? strlen(t->path) : 0;
-    return n > 3 && !strcmp(t->path + n - 3, ".so");
+    return !t->c || (n > 3 && !strcmp(t->path + n - 3, ".so"));
+}
+
+static int is_task(const mls_target *t, const mls_component *c)
+{
+    return c ? !strcmp(c->kind, "task") : t->component && !strncmp(t->component, "task.", 5);
 }
 
 const char *mls_cases_excuse(const mls_case *k, const mls_target *t, const mls_component *c)
 {
-    const int task = c && !strcmp(c->kind, "task");
-    if ((k->applies & MLS_FILES_ONLY) && !is_so(t)) return "it is no plugin file";
+    const int task = is_task(t, c);
+    if ((k->applies & MLS_FILES_ONLY) && !is_file(t)) return "it is no plugin file";
     if (task && (k->applies & MLS_NETWORK_KINDS)) return "a task is no part of a network";
     if (!task && (k->applies & MLS_TASKS_ONLY)) return "for tasks only";
     return NULL;

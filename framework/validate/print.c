@@ -23,24 +23,42 @@ static void comments(FILE *out, const char *lead, const char *text)
     }
 }
 
-static const char *reproduce(mls_arena *a, const mls_target *t, const mls_case *k,
-                             uint64_t seed)
+/* What a shell takes for one word. */
+static const char *quoted(mls_arena *a, const char *word)
 {
-    return mls_arena_printf(a, "mls validate %s --case %s --seed %llu", t->spelling, k->name,
-                            (unsigned long long)seed);
+    if (*word && !word[strcspn(word, " \t\n\"'\\$`&;()<>|*?[]#~!{}")]) return word;
+    const char *text = "'";
+    for (const char *end; (end = strchr(word, '\'')); word = end + 1)
+        text = mls_arena_printf(a, "%s%.*s'\\''", text, (int)(end - word), word);
+    return mls_arena_printf(a, "%s%s'", text, word);
+}
+
+static const char *reproduce(mls_arena *a, const mls_printer *p, const mls_target *t,
+                             const mls_case *k, uint64_t seed)
+{
+    const char *limit = p->seconds > 0.0 ? mls_arena_printf(a, " --time-limit %g", p->seconds) : "";
+    return mls_arena_printf(a, "mls validate %s --case %s --seed %llu%s", quoted(a, t->spelling),
+                            k->name, (unsigned long long)seed, limit);
+}
+
+/* In one line: a second one would be no TAP. */
+static void sentence(FILE *out, const char *text)
+{
+    for (; *text; text++) fputc(*text == '\n' ? ' ' : *text, out);
 }
 
 static void tap(mls_printer *p, const mls_target *t, const mls_case *k, const mls_verdict *v,
                 uint64_t seed)
 {
-    fprintf(p->out, "%s %d - %s: %s%s%s\n", v->status == MLS_CASE_FAILED ? "not ok" : "ok",
-            p->n, t->name, k->name, v->status == MLS_CASE_SKIPPED ? " # SKIP " : "",
-            v->status == MLS_CASE_SKIPPED ? v->reason : "");
+    fprintf(p->out, "%s %d - %s: %s%s", v->status == MLS_CASE_FAILED ? "not ok" : "ok",
+            p->n, t->name, k->name, v->status == MLS_CASE_SKIPPED ? " # SKIP " : "");
+    sentence(p->out, v->status == MLS_CASE_SKIPPED ? v->reason : "");
+    fputc('\n', p->out);
     if (v->status == MLS_CASE_WARNED) comments(p->out, "warning: ", v->reason);
     if (v->status == MLS_CASE_FAILED) {
         comments(p->out, "", v->reason);
         mls_arena a = { 0 };
-        fprintf(p->out, "# reproduce: %s\n", reproduce(&a, t, k, seed));
+        fprintf(p->out, "# reproduce: %s\n", reproduce(&a, p, t, k, seed));
         mls_arena_free(&a);
     }
     if (p->verbose) {
@@ -64,7 +82,7 @@ static void json(mls_printer *p, const mls_target *t, const mls_case *k, const m
     mls_value_set(&a, m, "seconds", mls_value_real(&a, v->seconds));
     if (v->status == MLS_CASE_FAILED)
         mls_value_set(&a, m, "reproduce",
-                      mls_value_string(&a, reproduce(&a, t, k, seed)));
+                      mls_value_string(&a, reproduce(&a, p, t, k, seed)));
     if (*v->notes) mls_value_set(&a, m, "notes", mls_value_string(&a, v->notes));
     fprintf(p->out, "%s\n", mls_value_to_json(&a, m, 0));
     mls_arena_free(&a);

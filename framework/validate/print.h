@@ -8,6 +8,7 @@
 typedef struct mls_printer {
     FILE  *out;
     int    json, verbose;
+    double seconds;               /* --time-limit, for the command that reproduces; or 0 */
     int    n, passed, failed, skipped, warned;
     double began;
 } mls_printer;

@@ -11,9 +11,10 @@ typedef struct mls_verdict {
     double      seconds;          /* of wall time                                        */
 } mls_verdict;
 
-/* Runs work(arg) in a child with limits on processor time, wall time (`seconds`, and ten
- * times that and a minute) and memory.  work tells through the functions below.  A crash,
- * a time-out and an unexpected exit are failed verdicts.  Texts lie in a.               */
+/* Runs work(arg) in a child with limits on processor time (`seconds`), wall time (four times
+ * that and two seconds) and memory; processes that it starts end with it.  work tells
+ * through the functions below.  A crash, a time-out and an unexpected exit are failed
+ * verdicts.  Texts lie in a.                                                             */
 mls_verdict mls_report_of(void (*work)(void *arg), void *arg, double seconds, int verbose,
                           mls_arena *a);
 

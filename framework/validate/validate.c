@@ -26,13 +26,15 @@ static int by_name(const void *a, const void *b)
     return d ? d : strcmp(x->name, y->name);
 }
 
-/* A registry of its own for the probe's parts: the caller's stays as it is. */
+/* A registry of its own for the probe's parts and the file under test: the caller's stays
+ * as it is.                                                                              */
 static void copy_registry(mls_registry *to, const mls_registry *from, mls_error *e)
 {
     *to = (mls_registry){ .warnings = from->warnings, .n_files = from->n_files,
                           .n_components = from->n_components };
-    to->file = mls_arena_zalloc(&to->arena, (size_t)(from->n_files + 1) * sizeof *to->file);
-    to->component = mls_arena_zalloc(&to->arena, (size_t)(from->n_components + 8)
+    enum { FILES = 2, COMPONENTS = 4096 };       /* what may come besides                 */
+    to->file = mls_arena_zalloc(&to->arena, (size_t)(from->n_files + FILES) * sizeof *to->file);
+    to->component = mls_arena_zalloc(&to->arena, (size_t)(from->n_components + COMPONENTS)
                                                      * sizeof *to->component);
     if (!to->file || !to->component) {
         mls_error_set(e, "out of memory");
@@ -45,6 +47,14 @@ static void copy_registry(mls_registry *to, const mls_registry *from, mls_error 
     mls_parts_add(to, e);
 }
 
+/* Of a file that nobody has opened before, but for the cases about that opening. */
+static const mls_component *component(mls_registry *r, const job *j, mls_error *e)
+{
+    const mls_target *t = j->target;
+    if (t->c || !t->component || j->k->applies == MLS_FILES_ONLY) return t->c;
+    return mls_registry_open(r, t->path, e) ? mls_registry_find(r, t->component, NULL, e) : NULL;
+}
+
 static void work(void *arg)
 {
     const job *j = arg;
@@ -52,8 +62,8 @@ static void work(void *arg)
     static mls_registry own;
     mls_error e = { 0 };
     copy_registry(&own, j->registry, &e);
-    p = (mls_probe){ .registry = &own, .target = j->target, .c = j->target->c,
-                     .seed = j->seed };
+    p = (mls_probe){ .registry = &own, .target = j->target, .seed = j->seed };
+    if (!e.set) p.c = component(&own, j, &e);
     if (e.set) {
         mls_report_verdict(MLS_CASE_FAILED, e.text);
         return;
@@ -83,7 +93,7 @@ static void one(mls_printer *out, job *j, const mls_validate_options *o)
     const char *excuse = mls_cases_excuse(j->k, j->target, j->target->c);
     mls_verdict v = { .status = MLS_CASE_SKIPPED, .reason = excuse, .notes = "" };
     /* A file that did not open can only be asked why. */
-    if (!excuse && !j->target->c && !(j->k->applies & MLS_FILES_ONLY))
+    if (!excuse && !j->target->c && !j->target->component && j->k->applies != MLS_FILES_ONLY)
         v.reason = "the plugin was not loaded";
     else if (!excuse)
         v = mls_report_of(work, j, o->seconds > 0.0 ? o->seconds : j->k->seconds, o->verbose,
@@ -97,7 +107,8 @@ int mls_validate(const mls_registry *r, const mls_target *target, int n,
 {
     for (int i = 0; o->only && o->only[i]; i++)
         if (!mls_cases_find(o->only[i], e)) return -1;
-    mls_printer p = { .out = out, .json = o->json, .verbose = o->verbose };
+    mls_printer p = { .out = out, .json = o->json, .verbose = o->verbose,
+                      .seconds = o->seconds };
     mls_print_begin(&p);
     for (int i = 0; i < n; i++) {
         const mls_case *k;

@@ -11,7 +11,8 @@
 typedef struct mls_target {
     const char *name;             /* "liquid.cfc"; or "plugin.so" until it is opened     */
     const char *path;             /* of its .so, or of its Lua file                      */
-    const mls_component *c;       /* NULL: a file yet to be opened                       */
+    const mls_component *c;       /* NULL: a file that only the cases' processes open    */
+    const char *component;        /* then: "liquid.cfc", or NULL when it did not open    */
     const char *spelling;         /* what the user typed, for the command that reproduces */
 } mls_target;
 

@@ -81,11 +81,56 @@ run "$dir/startup.so"
 [ $? -eq 1 ] && grep -q '^not ok .*startup.so: loads-rtld-now' "$dir/log" && grep -q '^# crashed: SIGSEGV' "$dir/log"
 check "a plugin that crashes on opening is a result"
 
+starting() { # 1 = name, 2 = body of its constructor: a plugin that is right but for that
+    {
+        cat "$src/tests/plugins/broken/right.c"
+        printf '#include <stdio.h>\n#include <unistd.h>\n'
+        printf '__attribute__((constructor)) static void begins(void) { %s }\n' "$2"
+    } >"$dir/$1.c"
+    ${CC:-cc} -std=gnu11 -O1 -fPIC -shared -fvisibility=hidden -I"$src/framework/include" \
+        -I"$src/tests/plugins/broken" -o "$dir/$1.so" "$dir/$1.c"
+}
+
+starting talks 'puts("ok 1 - of my own"); fflush(stdout);'
+run "$dir/talks.so"
+[ $? -eq 1 ] && grep -q '^# opening it writes 17 bytes' "$dir/log" &&
+    [ "$(grep -c '^not ok' "$dir/log")" -eq 1 ] && ! grep -q 'of my own' "$dir/log" "$dir/err"
+check "what a plugin prints on opening is a result and not in the results"
+
+starting waits 'for (;;) pause();'
+run "$dir/waits.so" --case loads-rtld-now --case causal --time-limit 0.1
+[ $? -eq 1 ] && grep -q '^# no answer after 2.4 s' "$dir/log" &&
+    grep -q -e '--seed 1 --time-limit 0.1$' "$dir/log" && grep -q 'causal # SKIP the plugin' "$dir/log"
+check "a plugin that never finishes opening is a result"
+
+starting leaves 'if (!fork()) for (;;) pause();'
+run "$dir/leaves.so" --case causal
+[ $? -eq 0 ]
+check "processes that a plugin starts are not waited for"
+
+mkdir "$dir/it's a folder"
+cp "$dir/causal.so" "$dir/it's a folder/x.so"
+run "$dir/it's a folder/x.so" --case causal
+again=$(sed -n 's/^# reproduce: mls validate //p' "$dir/log")
+eval "run $again"
+[ $? -eq 1 ] && grep -q '^not ok 1 - .*: causal$' "$dir/log"
+check "the command that reproduces it can be pasted, whatever the path"
+
+run /etc/passwd
+[ $? -eq 1 ] && grep -q 'is not a shared object' "$dir/log"
+check "a path that is no plugin is a failure, not a lot of skips"
+
+run mixer.identity mixer.identity mixer --case causal
+[ $? -eq 0 ] && [ "$(grep -c 'mixer.identity: causal' "$dir/log")" -eq 1 ]
+check "a component that is named twice is asked once"
+
 echo 'this is no plugin' >"$dir/text.so"
 run "$dir/text.so"
 [ $? -eq 1 ] && grep -q 'text.so: is not a shared object' "$dir/log" &&
     grep -q '# SKIP the plugin was not loaded' "$dir/log"
 check "a text file: the loader's words, the other cases skipped"
+! grep -q crashed "$dir/log"
+check "and nothing crashes for want of it"
 
 head -c 3000 "$dir/causal.so" >"$dir/cut.so"
 run "$dir/cut.so"
