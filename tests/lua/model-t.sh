@@ -81,8 +81,9 @@ printf 'require("mls").load(arg[1])' > "$out/load.lua"
 say $? "the checkpoint that was left can be loaded"
 rm "$out/ready"
 cat > "$out/spin.lua" <<'END'
-io.open(arg[1] .. "/ready", "w"):close()
-local function spin () while true do end end
+local function spin ()
+  io.open(arg[1] .. "/ready", "w"):close() while true do end
+end
 spin()
 END
 timeout -k 5 60 "$mls" lua "$out/spin.lua" "$out" 2> "$out/spin" &
@@ -91,7 +92,7 @@ while [ ! -e "$out/ready" ] && kill -0 $pid 2> /dev/null; do sleep 0.05; done
 kill -INT $pid
 wait $pid
 test $? = 130 && grep -q 'spin.lua:2: interrupted' "$out/spin" &&
-  grep -q 'spin.lua:3: in the script' "$out/spin"
+  grep -q 'spin.lua:4: in the script' "$out/spin"
 say $? "without such a loop it is an error at the script's line"
 
 # ---- messages --------------------------------------------------------------------------------
