@@ -310,6 +310,24 @@ static void ports_match_kind(mls_probe *p)
 
 /* ---- dry run, description ----------------------------------------------------------------- */
 
+/* A network that is only to be counted has no memory behind its weights. */
+static void without_weights(mls_rig *r, const mls_cost *want)
+{
+    mls_probe *p = r->p;
+    mls_error e = { 0 };
+    mls_cost got = { 0 };
+    const mls_net_config c = { p->registry, mls_net_resolved(r->net, &p->arena), &r->shape,
+                               p->seed, 1 };
+    mls_net *net = mls_net_build(&c, &e);
+    if (!net || !mls_net_cost(net, r->T, r->B, &got, &e))
+        mls_probe_fail(p, "%s: dry run: %s", r->v->title, e.text);
+    if (memcmp(&got, want, sizeof got) != 0)
+        mls_probe_fail(p, "%s: without memory for weights it counts %lld parameters and %g "
+                       "flops, with it %lld and %g", r->v->title, (long long)got.parameters,
+                       got.flops, (long long)want->parameters, want->flops);
+    mls_net_free(net);
+}
+
 static void dry_run(mls_probe *p)
 {
     const mls_variant *v;
@@ -324,6 +342,7 @@ static void dry_run(mls_probe *p)
         if (memcmp(&once, &again, sizeof once) != 0)
             mls_probe_fail(p, "%s: two dry runs count %g and %g flops, %g and %g bytes",
                            v[i].title, once.flops, again.flops, once.bytes, again.bytes);
+        without_weights(&r, &once);
         mls_rig_close(&r);
     }
 }

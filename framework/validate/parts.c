@@ -38,7 +38,7 @@ static void all_forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     const mls_host *h = mls_plug_host();
     const int64_t want = ((const all *)self)->width;
     mls_t x = in[0];
-    for (int i = 1; i < 4; i++)
+    for (int i = 1; i < 8; i++)
         if (in[i]) x = h->concat(c, x, in[i]);
     while (x->dim[2] < want) {
         const int64_t n = want - x->dim[2] < in[0]->dim[2] ? want - x->dim[2] : in[0]->dim[2];
@@ -53,6 +53,9 @@ static void all_forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 static const mls_port all_ports[] = {
     { "a", MLS_IN, "T B a", "first" }, { "b", MLS_IN | MLS_MAYBE, "T B b", "second" },
     { "c", MLS_IN | MLS_MAYBE, "T B c", "third" }, { "d", MLS_IN | MLS_MAYBE, "T B d", "fourth" },
+    { "e", MLS_IN | MLS_MAYBE, "T B e", "fifth" }, { "f", MLS_IN | MLS_MAYBE, "T B f", "sixth" },
+    { "g", MLS_IN | MLS_MAYBE, "T B g", "seventh" },
+    { "h", MLS_IN | MLS_MAYBE, "T B h", "eighth" },
     { "out", MLS_OUT, "T B model", "side by side" }, MLS_PORT_END };
 static const mls_component all_component = {
     sizeof all_component, "mixer", "probe_all", MLS_CAUSAL | MLS_STREAMS, "All outputs.",

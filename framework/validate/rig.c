@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { T_STEPS = 9, SAMPLES = 3, WIDTH = 16, CLASSES = 5 };
+enum { T_STEPS = 9, SAMPLES = 3, WIDTH = 16, CLASSES = 5, INPUTS = 32, OUTPUTS = 8,
+       WIDEST = 4096 };
 
 typedef struct wiring {
     mls_rig    *r;
@@ -39,12 +40,27 @@ static void part(wiring *w, int i, int64_t n)
     w->wire = mls_arena_printf(w->a, "input -> part%d; %s", i, w->wire);
 }
 
-/* The width that a port's shape asks for: a number, or what the rig gives. */
-static int64_t port_width(const wiring *w, const mls_port *port)
+/* The width that a port's shape asks for with a number; 0: it takes what it gets. */
+static int64_t own_width(const mls_port *port)
 {
     const char *word = strrchr(port->shape, ' ');
-    const int64_t n = word ? strtoll(word + 1, NULL, 10) : 0;
+    return word ? strtoll(word + 1, NULL, 10) : 0;
+}
+
+static int64_t port_width(const wiring *w, const mls_port *port)
+{
+    const int64_t n = own_width(port);
     return n > 0 && n <= w->width ? n : w->width;
+}
+
+/* Room for the widest port that asks for a number of features. */
+static int64_t room_for(const mls_probe *p, int64_t width)
+{
+    const mls_port *port;
+    for (int i = 0; (port = mls_plug_port(p->registry, p->c, i)); i++)
+        if (!(port->flags & MLS_OUT) && own_width(port) > width && own_width(port) <= WIDEST)
+            width = own_width(port);
+    return width;
 }
 
 /* An integer option that is the width of a port, at its default, would be the network's
@@ -63,24 +79,28 @@ static void narrow(wiring *w, const mls_port *port)
 
 static void connect(wiring *w)
 {
-    static const char *const all[] = { "a", "b", "c", "d" };
-    const mls_probe *p = w->r->p;
+    static const char all[] = "abcdefgh";
+    mls_probe *p = w->r->p;
     const mls_port *port;
     const char *out = "";
     for (int i = 0; (port = mls_plug_port(p->registry, p->c, i)); i++) {
         if (is_service(port)) continue;
         narrow(w, port);
         if (port->flags & MLS_OUT) {
-            if (w->outputs < 4)
-                out = mls_arena_printf(w->a, "%sn.%s -> all.%s; ", out, port->name,
+            if (w->outputs < OUTPUTS)
+                out = mls_arena_printf(w->a, "%sn.%s -> all.%c; ", out, port->name,
                                        all[w->outputs++]);
+            else
+                mls_probe_note(p, "output \"%s\" is not looked at", port->name);
             continue;
         }
+        if (w->inputs == INPUTS) mls_probe_fail(p, "it has more than %d inputs", INPUTS);
         if ((port->flags & MLS_MAYBE) && w->r->v->open) continue;
         if (port->flags & MLS_SPIKES) w->spikes |= 1u << w->inputs;
         w->wire = mls_arena_printf(w->a, "%spart%d -> n.%s; ", w->wire, w->inputs, port->name);
         part(w, w->inputs++, port_width(w, port));
     }
+    if (!w->outputs) mls_probe_fail(p, "it has no output to look at");
     w->wire = mls_arena_printf(w->a, "%s%sall -> output", w->wire, out);
     node(w, "all", "mixer.probe_all");
 }
@@ -174,7 +194,7 @@ void mls_rig_open(mls_rig *r, mls_probe *p, const mls_variant *v, mls_rig_size s
     *r = (mls_rig){ .p = p, .v = v, .T = size.T ? size.T : T_STEPS,
                     .B = size.B ? size.B : SAMPLES, .flags = flags };
     wiring w = { r, &p->arena, mls_value_map(&p->arena), NULL, "",
-                 size.width ? size.width : WIDTH, 0, 0, 0 };
+                 room_for(p, size.width ? size.width : WIDTH), 0, 0, 0 };
     mls_value *spec = specification(&w, &head);
     r->in = mls_value_get(spec, "width")->integer;
     r->out = is_head(r) ? CLASSES : r->in;
@@ -206,8 +226,14 @@ void mls_rig_close(mls_rig *r)
 
 const float *mls_rig_forward(mls_rig *r, const mls_batch *b)
 {
-    mls_t y = mls_run_forward(r->run, b ? b : &r->batch, 0);
+    if (!b) b = &r->batch;
+    mls_t y = mls_run_forward(r->run, b, 0);
     if (!y) mls_probe_fail(r->p, "%s: %s", r->v->title, mls_run_error(r->run)->text);
+    const int64_t T = r->shape.per_step ? b->steps : 1, B = b->batch;
+    if (y->dim[0] != T || y->dim[1] != B || y->dim[2] != r->out)
+        mls_probe_fail(r->p, "%s: its output is [%lld][%lld][%lld], expected [%lld][%lld][%lld]",
+                       r->v->title, (long long)y->dim[0], (long long)y->dim[1],
+                       (long long)y->dim[2], (long long)T, (long long)B, (long long)r->out);
     return y->data;
 }
 

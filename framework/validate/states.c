@@ -93,7 +93,7 @@ static void refuses(mls_rig *r)
 {
     mls_probe *p = r->p;
     mls_rig wide;
-    mls_rig_open(&wide, p, r->v, (mls_rig_size){.width = 24}, r->flags, p->seed);
+    mls_rig_open(&wide, p, r->v, (mls_rig_size){.width = r->in + 8}, r->flags, p->seed);
     const loaded l = through_file(r, &wide);
     if (l.ok || !strstr(l.why.text, "misshapen"))
         mls_probe_fail(p, "%s: a checkpoint of another width was not refused: %s",

@@ -108,6 +108,48 @@ run "$dir/leaves.so" --case causal
 [ $? -eq 0 ]
 check "processes that a plugin starts are not waited for"
 
+shaped() { # 1 = kind, 2 = name, 3 = rows of ports after "in", 4 = shape of "in"
+    cat >"$dir/$2.c" <<END
+#include <mls/plugin.h>
+static void setup(mls_ctx *c, void *self) { (void)c, (void)self; }
+static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
+{
+    (void)self;
+    for (int i = 0; ports[i + 1].name; i++) out[i] = mls->scale(c, in[0], i + 1, 0);
+}
+static const mls_component part = { sizeof part, "$1", "$2", MLS_CAUSAL | MLS_STREAMS, "Copies",
+                                    ports, NULL, 1, setup, forward, NULL };
+MLS_PLUGIN("$2", "1", "Apache-2.0", &part);
+END
+    sed -i "1a static const mls_port ports[] = { { \"in\", MLS_IN, \"$4\", \"values\" }, $3 MLS_PORT_END };" \
+        "$dir/$2.c"
+    ${CC:-cc} -std=gnu11 -O1 -fPIC -shared -fvisibility=hidden -I"$src/framework/include" \
+        -o "$dir/$2.so" "$dir/$2.c"
+}
+outputs() { # 1 = shape, 2... = names
+    shape=$1
+    shift
+    printf '{ "%s", MLS_OUT, "'"$shape"'", "values" }, ' "$@"
+}
+
+shaped mixer broad "$(outputs "T B 64" out)" "T B 64"
+run "$dir/broad.so"
+check "a port may ask for any number of features"
+
+shaped mixer many "$(outputs "T B n" out o2 o3 o4 o5 o6 o7)" "T B n"
+run "$dir/many.so"
+check "a component may have many outputs"
+
+shaped head short "$(outputs "T B n" out)" "T B n"
+run "$dir/short.so" --case causal
+[ $? -eq 1 ] && grep -q '^# head.short: its output is \[9\]\[3\]\[16\], expected \[9\]\[3\]\[5\]$' "$dir/log"
+check "a head that is not as wide as the answers"
+
+shaped mixer silent "" "T B n"
+run "$dir/silent.so" --case causal
+[ $? -eq 1 ] && grep -q '^# it has no output to look at' "$dir/log"
+check "a component without an output"
+
 mkdir "$dir/it's a folder"
 cp "$dir/causal.so" "$dir/it's a folder/x.so"
 run "$dir/it's a folder/x.so" --case causal
