@@ -7,9 +7,12 @@
  *   h_t    = exp(dt A) h_{t-1} + dt B_t u_t     [E][N],  A = -exp(A_log)
  *   out    = W_out ((sum_n C_n h_n + D u) silu(z))
  *
- * Gu and Dao 2023, arXiv:2312.00752; weights are named as in state-spaces/mamba.  With
- * `zoh` the input enters exactly held, as (exp(dt A) - 1) / A * B u; the default is the
- * mixture that every public Mamba computes: zero-order hold for A, Euler for B.
+ * Gu and Dao 2023, arXiv:2312.00752; weights are named as in state-spaces/mamba.  The
+ * default is the mixture that every public Mamba computes: zero-order hold for A, Euler
+ * for B.  With `zoh` the input enters exactly held, as (exp(dt A) - 1) / A * B u; with
+ * `bilinear`, and r = 1 / (1 - dt A / 2), h_t = (2 r - 1) h_{t-1} + r dt B u.
+ * Without selective_delta, _b or _c the rows of W_x that gave it go, and a learned
+ * constant stands in: b_dt alone, or weights B (ones) and C (N(0, 1)), as in S4D.
  * mod_b and mod_c add W mod_t to B_t and C_t: what another branch knows steers what the
  * state takes in and gives out.
  */
@@ -21,27 +24,28 @@
 
 typedef struct mamba {
     int64_t    state, conv, expand, dt_rank;
-    int        discretization;                      /* 0 Euler for B, 1 zoh          */
+    int        discretization;                      /* EULER, ZOH, BILINEAR          */
+    int        selective_delta, selective_b, selective_c;
     double     dt_min, dt_max, dt_floor;
     int64_t    inner, rank;                         /* E, R                          */
     mls_t      in_proj, conv_w, conv_b, x_proj, dt_proj, dt_bias, a_log, skip, out_proj;
+    mls_t      b_fixed, c_fixed;                    /* NULL where selective          */
     mls_t      mod_b, mod_c;                        /* NULL when unconnected         */
     mls_state *past, *ssm;
 } mamba;
 
 /* ---- The scan -------------------------------------------------------------------- */
 
+enum { EULER, ZOH, BILINEAR };
 enum { CHUNK = 64, CHANNELS = 64, GROUP = 4, AHEAD = 6 };  /* steps, channels, states;
                                                        rows to fetch before their use */
-typedef float four __attribute__((vector_size(16)));
-typedef float four_at __attribute__((vector_size(16), aligned(4), may_alias));
 
 /* Everything that an item of the scan reads and writes; items overlap in nothing. */
 typedef struct scan_job {
     int64_t T, B, E, N;
     int64_t chunks, segments, blocks, padded;       /* padded: N to whole GROUPs */
     int64_t zs;                                     /* floats from row to row of z    */
-    int     zoh;
+    int     rule;                                   /* EULER, ZOH or BILINEAR         */
     const float *u, *raw, *z, *bm, *cm, *a_log, *skip, *mask, *h0, *gout, *gh1;
     float  *out, *h1, *border;                      /* border: h where chunks begin   */
     float  *rate, *fastest;                         /* A log2(e), its largest size */
@@ -103,7 +107,7 @@ static scan_job job_of(const mls_call *k, scan_code code)
     j.segments = parts(j.E, CHANNELS);
     j.blocks = parts(j.E, code.lanes);
     j.padded = parts(j.N, GROUP) * GROUP;
-    j.zoh = p->discretization;
+    j.rule = p->discretization;
     j.zs = 2 * j.E;
     j.u = in[U]->data, j.raw = in[RAW]->data, j.z = in[XZ]->data + j.E;
     j.bm = in[BM]->data, j.cm = in[CM]->data;
@@ -236,8 +240,13 @@ static void setup(mls_ctx *c, void *self)
     p->conv_w = mls->weight(c, "conv1d.weight", E, K, MLS_LINEAR);
     p->conv_b = mls->weight(c, "conv1d.bias", 1, E,
                             mls_init_of(MLS_UNIFORM, 1.0 / sqrt((double)K), 0));
-    p->x_proj = mls->weight(c, "x_proj.weight", R + 2 * N, E, MLS_LINEAR);
-    p->dt_proj = mls->weight(c, "dt_proj.weight", E, R, MLS_LINEAR);
+    const int64_t rows = p->selective_delta * R + (p->selective_b + p->selective_c) * N;
+    if (rows) p->x_proj = mls->weight(c, "x_proj.weight", rows, E, MLS_LINEAR);
+    if (p->selective_delta)
+        p->dt_proj = mls->weight(c, "dt_proj.weight", E, R, MLS_LINEAR);
+    if (!p->selective_b) p->b_fixed = mls->weight(c, "B", 1, N, MLS_ONES);
+    if (!p->selective_c)
+        p->c_fixed = mls->weight(c, "C", 1, N, mls_init_of(MLS_NORMAL, 1.0, MLS_NO_DECAY));
     p->dt_bias = mls->weight(c, "dt_proj.bias", 1, E,
                              adjusted(MLS_RANGE, 0.0, 1.0, init_dt_bias));
     p->a_log = mls->weight(c, "A_log", E, N, adjusted(MLS_CONSTANT, 0.0, 0.0, init_a_log));
@@ -254,6 +263,38 @@ static void setup(mls_ctx *c, void *self)
 
 /* ---- Forward --------------------------------------------------------------------- */
 
+/* A constant [1][1][N] at every step of every sample. */
+static void spread_forward(const mls_call *k)
+{
+    const int64_t N = k->in[0]->count, rows = k->out[0]->count / N;
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(k->out[0]->data + i * N, k->in[0]->data, (size_t)N * sizeof(float));
+}
+
+static void spread_backward(const mls_call *k)
+{
+    const int64_t N = k->in[0]->count, rows = k->out[0]->count / N;
+    for (int64_t i = 0; i < rows && k->in[0]->grad; i++)
+        for (int64_t n = 0; n < N; n++) k->in[0]->grad[n] += k->out[0]->grad[i * N + n];
+}
+
+static const mls_op spreading = { sizeof spreading, "mamba.spread", spread_forward,
+                                  spread_backward, NULL };
+
+static mls_t spread(mls_ctx *c, mls_t value, int64_t T, int64_t B)
+{
+    mls_t out = mls->tensor(c, T, B, value->dim[2]);
+    mls->apply(c, &spreading, NULL, &value, 1, &out, 1);
+    return out;
+}
+
+/* The next n features; NULL for none. */
+static mls_t part(mls_ctx *c, mls_t x, int64_t n, int64_t *at)
+{
+    *at += n;
+    return n ? mls->slice(c, x, *at - n, n) : NULL;
+}
+
 static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 {
     const mamba *p = self;
@@ -263,9 +304,14 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     mls_t xz = mls->linear(c, x, p->in_proj, NULL);
     mls_t u = mls->conv(c, mls->slice(c, xz, 0, E), p->conv_w, p->conv_b, p->past, mask);
     u = mls->unary(c, MLS_SILU, u);
-    mls_t rbc = mls->linear(c, u, p->x_proj, NULL);
-    mls_t raw = mls->linear(c, mls->slice(c, rbc, 0, R), p->dt_proj, p->dt_bias);
-    mls_t bm = mls->slice(c, rbc, R, N), cm = mls->slice(c, rbc, R + N, N);
+    mls_t rbc = p->x_proj ? mls->linear(c, u, p->x_proj, NULL) : NULL;
+    int64_t at = 0;
+    mls_t r = part(c, rbc, p->selective_delta ? R : 0, &at);
+    mls_t bm = part(c, rbc, p->selective_b ? N : 0, &at);
+    mls_t cm = part(c, rbc, p->selective_c ? N : 0, &at);
+    mls_t raw = r ? mls->linear(c, r, p->dt_proj, p->dt_bias) : spread(c, p->dt_bias, T, B);
+    if (!bm) bm = spread(c, p->b_fixed, T, B);
+    if (!cm) cm = spread(c, p->c_fixed, T, B);
     if (p->mod_b) bm = mls->binary(c, MLS_ADD, bm, mls->linear(c, in[1], p->mod_b, NULL));
     if (p->mod_c) cm = mls->binary(c, MLS_ADD, cm, mls->linear(c, in[2], p->mod_c, NULL));
     mls->tap(c, "B", bm, NULL, "input weights of the state");
@@ -304,8 +350,15 @@ static const mls_option options[] = {
     MLS_OPT(mamba, expand, MLS_INT, 2, 1, 16, NULL, "inner channels for each input channel"),
     MLS_OPT(mamba, dt_rank, MLS_INT, 0, 0, 4096, NULL,
             "rank of the step size's projection; 0 means a sixteenth of the width"),
-    MLS_OPT_CHOICE(mamba, discretization, "zoh_a_euler_b|zoh",
-                   "how B enters: Euler as every public Mamba, or exactly held"),
+    MLS_OPT_CHOICE(mamba, discretization, "zoh_a_euler_b|zoh|bilinear",
+                   "of A and B: held and Euler as in every public Mamba, both exactly held, "
+                   "or both by the trapezoidal rule (Tustin)"),
+    MLS_OPT(mamba, selective_delta, MLS_BOOL, 1, 0, 0, NULL,
+            "the step size depends on the input; off: one learned step size per channel"),
+    MLS_OPT(mamba, selective_b, MLS_BOOL, 1, 0, 0, NULL,
+            "B depends on the input; off: a learned vector"),
+    MLS_OPT(mamba, selective_c, MLS_BOOL, 1, 0, 0, NULL,
+            "C depends on the input; off: a learned vector"),
     MLS_OPT(mamba, dt_min, MLS_REAL, 1e-3, 1e-6, 10, NULL, "least step size at the start"),
     MLS_OPT(mamba, dt_max, MLS_REAL, 0.1, 1e-6, 10, NULL, "largest step size at the start"),
     MLS_OPT(mamba, dt_floor, MLS_REAL, 1e-4, 0, 10, NULL, "step sizes start no lower"),

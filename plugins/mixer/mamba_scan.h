@@ -1,130 +1,14 @@
 /* mamba_scan.h - the selective scan's two inner loops, for LANES channels at a time.
  *
- * mamba.c includes this file once for each instruction set, with
- *   LANES     channels in a vector (4, 8 or 16)
- *   FN(x)     x with a suffix of its own
- *   TARGET    the function attribute that selects the instructions
- * because a vector type is only worth its name inside a function that is compiled for
- * it from the start: GCC splits wider vectors before it inlines.
+ * mamba.c includes this file once for each instruction set, with what lanes.h asks for.
  *
  * One item is one sample and CHANNELS channels.  It walks the sequence in chunks of
  * CHUNK steps, so that all it touches stays in the first two caches; of the states h
  * only those at the borders of chunks are ever written to memory.
  */
 
-typedef float FN(vf) __attribute__((vector_size(LANES * 4)));
-typedef int32_t FN(vi) __attribute__((vector_size(LANES * 4)));
-typedef float FN(vu) __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-#define VF FN(vf)
-#define VI FN(vi)
-#define FUN TARGET MLS_INLINE
+#include "lanes.h"
 #define BLOCKS (CHANNELS / LANES)
-
-FUN VF FN(load)(const float *p) { return (VF)*(const FN(vu) *)p; }
-FUN void FN(save)(float *p, VF x) { *(FN(vu) *)p = (FN(vu))x; }
-
-/* The first n of LANES values; the rest 0. */
-FUN VF FN(take)(const float *p, int64_t n)
-{
-    if (n >= LANES) return FN(load)(p);
-    float part[LANES] = { 0 };
-    for (int64_t l = 0; l < n; l++) part[l] = p[l];
-    return FN(load)(part);
-}
-
-FUN void FN(put)(float *p, VF x, int64_t n)
-{
-    if (n >= LANES) { FN(save)(p, x); return; }
-    for (int64_t l = 0; l < n; l++) p[l] = x[l];
-}
-
-FUN void FN(gain)(float *p, VF x, int64_t n)
-{
-    if (n >= LANES) { FN(save)(p, FN(load)(p) + x); return; }
-    for (int64_t l = 0; l < n; l++) p[l] += x[l];
-}
-
-FUN VF FN(pick)(VI mask, VF a, VF b)
-{
-    return (VF)((mask & (VI)a) | (~mask & (VI)b));
-}
-
-/* 2^x for -126 <= x <= 127, as mls_exp2f but without its range checks. */
-FUN VF FN(pow2)(VF x)
-{
-    const float big = 12582912.0f + 127.0f;
-    const VF r = x + big;
-    const VF f = x - (r - big);
-    VF p = f * 1.3264722049e-3f + 9.6715129970e-3f;
-    p = p * f + 5.5507337604e-2f;
-    p = p * f + 2.4022242078e-1f;
-    p = p * f + 6.9314697759e-1f;
-    p = p * f + 1.0f;
-    return p * (VF)((VI)r << 23);
-}
-
-/* 2^x for x <= 0; 0 below -126.5. */
-FUN VF FN(pow2_low)(VF x)
-{
-    return FN(pow2)(FN(pick)((VI)(x < -127.0f), (VF){ 0 } - 127.0f, x));
-}
-
-/* e = exp(-|x|), on which softplus and the sigmoid are built. */
-FUN VF FN(fade)(VF x)
-{
-    return FN(pow2_low)((VF)((VI)x | INT32_MIN) * MLS_LOG2E);
-}
-
-FUN VF FN(sigmoid)(VF x)
-{
-    const VF e = FN(fade)(x);
-    return FN(pick)((VI)(x > 0.0f), (VF){ 0 } + 1.0f, e) / (1.0f + e);
-}
-
-FUN VF FN(softplus)(VF x)
-{
-    const VF e = FN(fade)(x), s = 1.0f + e, lost = e - (s - 1.0f);
-    const VI up = (VI)(s > 1.41421356f);
-    const VF m = FN(pick)(up, 0.5f * s, s) - 1.0f, z = m * m;
-    VF p = m * 7.0376836292e-2f - 1.1514610310e-1f;
-    p = p * m + 1.1676998740e-1f;
-    p = p * m - 1.2420140846e-1f;
-    p = p * m + 1.4249322787e-1f;
-    p = p * m - 1.6668057665e-1f;
-    p = p * m + 2.0000714765e-1f;
-    p = p * m - 2.4999993993e-1f;
-    p = p * m + 3.3333331174e-1f;
-    const VF ln = m + (p * m * z - 0.5f * z) + (VF)(up & (VI)((VF){ 0 } + MLS_LN2));
-    return (VF)((VI)(x > 0.0f) & (VI)x) + ln + lost / s;
-}
-
-/* phi = (e^x - 1) / x for x <= 0, given a = e^x; by its series where a - 1 cancels. */
-FUN VF FN(phi)(VF x, VF a)
-{
-    VF p = x * 2.4801587e-5f + 1.9841270e-4f;
-    p = p * x + 1.3888889e-3f;
-    p = p * x + 8.3333333e-3f;
-    p = p * x + 4.1666667e-2f;
-    p = p * x + 1.6666667e-1f;
-    p = p * x + 0.5f;
-    p = p * x + 1.0f;
-    const VI big = (VI)(x < -0.5f);
-    return FN(pick)(big, (a - 1.0f) / FN(pick)(big, x, (VF){ 0 } - 1.0f), p);
-}
-
-/* d phi / d x = (e^x - phi) / x, likewise. */
-FUN VF FN(phi_slope)(VF x, VF a, VF phi)
-{
-    VF p = x * 2.2045855e-5f + 1.7361111e-4f;
-    p = p * x + 1.1904762e-3f;
-    p = p * x + 6.9444444e-3f;
-    p = p * x + 3.3333333e-2f;
-    p = p * x + 1.25e-1f;
-    p = p * x + 3.3333333e-1f;
-    p = p * x + 0.5f;
-    const VI big = (VI)(x < -0.5f);
-    return FN(pick)(big, (a - phi) / FN(pick)(big, x, (VF){ 0 } - 1.0f), p);
-}
 
 /* ---- Tables in the scan's own layout: [block][n][lane] --------------------------- */
 
@@ -195,7 +79,7 @@ FUN int FN(masked)(const scan_job *j, int64_t t, int64_t b)
 
 /* h and y over one chunk for GROUP states of LANES channels.  `safe`: dt A may be below
  * -126.  keep_h [len + 1][GROUP], keep_a [len][GROUP]: NULL, or filled for backward. */
-FUN void FN(advance)(int zoh, int safe, int64_t len, const VF *dt, const VF *du,
+FUN void FN(advance)(int rule, int safe, int64_t len, const VF *dt, const VF *du,
                      const float (*B)[GROUP], const float (*C)[GROUP], const float *rate,
                      VF *h, VF *y, VF (*keep_h)[GROUP], VF (*keep_a)[GROUP])
 {
@@ -207,8 +91,15 @@ FUN void FN(advance)(int zoh, int safe, int64_t len, const VF *dt, const VF *du,
         VF sum = y[t];
         for (int g = 0; g < GROUP; g++) {
             const VF x = d * A[g];
-            const VF a = safe ? FN(pow2_low)(x) : FN(pow2)(x);
-            const VF in = zoh ? q * FN(phi)(x * MLS_LN2, a) : q;
+            VF a, in = q;
+            if (rule == BILINEAR) {
+                const VF r = 1.0f / (1.0f - x * (0.5f * MLS_LN2));
+                a = 2.0f * r - 1.0f;
+                in = q * r;
+            } else {
+                a = safe ? FN(pow2_low)(x) : FN(pow2)(x);
+                if (rule == ZOH) in = q * FN(phi)(x * MLS_LN2, a);
+            }
             s[g] = a * s[g] + in * B[t][g];
             sum += s[g] * C[t][g];
             if (keep_h) keep_h[t + 1][g] = s[g], keep_a[t][g] = a;
@@ -218,14 +109,18 @@ FUN void FN(advance)(int zoh, int safe, int64_t len, const VF *dt, const VF *du,
     for (int g = 0; g < GROUP; g++) h[g] = s[g];
 }
 
-FUN void FN(advance_any)(int zoh, int safe, int64_t len, const VF *dt, const VF *du,
+FUN void FN(advance_any)(int rule, int safe, int64_t len, const VF *dt, const VF *du,
                          const float (*B)[GROUP], const float (*C)[GROUP],
                          const float *rate, VF *h, VF *y, VF (*keep_h)[GROUP],
                          VF (*keep_a)[GROUP])
 {
-    if (!zoh && !safe) FN(advance)(0, 0, len, dt, du, B, C, rate, h, y, keep_h, keep_a);
-    else if (!zoh) FN(advance)(0, 1, len, dt, du, B, C, rate, h, y, keep_h, keep_a);
-    else FN(advance)(1, 1, len, dt, du, B, C, rate, h, y, keep_h, keep_a);
+#define ADVANCE(rule, safe) \
+    FN(advance)(rule, safe, len, dt, du, B, C, rate, h, y, keep_h, keep_a)
+    if (rule == ZOH) ADVANCE(ZOH, 1);
+    else if (rule == BILINEAR) ADVANCE(BILINEAR, 1);
+    else if (safe) ADVANCE(EULER, 1);
+    else ADVANCE(EULER, 0);
+#undef ADVANCE
 }
 
 /* dt = softplus(raw), dt u and D u of one chunk, 0 where masked; returns 1 when dt A
@@ -279,7 +174,7 @@ TARGET static void FN(forward_item)(int64_t item, void *arg)
                                               + n * LANES;
                 VF h[GROUP];
                 for (int g = 0; g < GROUP; g++) h[g] = FN(load)(at + g * LANES);
-                FN(advance_any)(j->zoh, safe, len, dt[k], du[k], B, C,
+                FN(advance_any)(j->rule, safe, len, dt[k], du[k], B, C,
                                 j->rate + ((k0 + k) * j->padded + n) * LANES, h, y[k],
                                 NULL, NULL);
                 for (int g = 0; g < GROUP; g++) FN(save)(to + g * LANES, h[g]);
@@ -316,7 +211,7 @@ typedef struct FN(reverse) {
     float *carry, *gA;      /* [GROUP][LANES] d loss / d h, and d loss / d A         */
 } FN(reverse);
 
-FUN void FN(retreat)(int zoh, int64_t len, const FN(reverse) *r)
+FUN void FN(retreat)(int rule, int64_t len, const FN(reverse) *r)
 {
     VF A[GROUP], gh[GROUP], gA[GROUP];
     for (int g = 0; g < GROUP; g++) {
@@ -331,7 +226,12 @@ FUN void FN(retreat)(int zoh, int64_t len, const FN(reverse) *r)
             const VF a = r->a[t][g], now = gh[g] + dy * r->C[t][g];
             VF gx = now * a * r->h[t][g];
             r->gC[t][g] += dy * r->h[t + 1][g];
-            if (zoh) {
+            if (rule == BILINEAR) {
+                const VF w = 1.0f / (1.0f - d * A[g] * (0.5f * MLS_LN2)), w2 = w * w;
+                r->gB[t][g] += now * w * q;
+                gq += now * w * r->B[t][g];
+                gx = now * w2 * (r->h[t][g] + 0.5f * q * r->B[t][g]);
+            } else if (rule == ZOH) {
                 const VF x = d * A[g] * MLS_LN2, phi = FN(phi)(x, a);
                 r->gB[t][g] += now * phi * q;
                 gq += now * phi * r->B[t][g];
@@ -351,24 +251,6 @@ FUN void FN(retreat)(int zoh, int64_t len, const FN(reverse) *r)
         FN(save)(r->carry + g * LANES, gh[g]);
         FN(save)(r->gA + g * LANES, FN(load)(r->gA + g * LANES) + gA[g]);
     }
-}
-
-/* The sums over lanes of GROUP vectors, side by side. */
-FUN four FN(totals)(const VF *x)
-{
-    four r[GROUP];
-    for (int g = 0; g < GROUP; g++) {
-        float s[LANES];
-        FN(save)(s, x[g]);
-        r[g] = *(const four_at *)s;
-        for (int l = 4; l < LANES; l += 4) r[g] += *(const four_at *)(s + l);
-    }
-    const four p = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5)
-                 + __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
-    const four q = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5)
-                 + __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
-    return __builtin_shufflevector(p, q, 0, 1, 4, 5)
-         + __builtin_shufflevector(p, q, 2, 3, 6, 7);
 }
 
 /* dy = d loss / d y of one chunk. */
@@ -458,10 +340,11 @@ TARGET static void FN(backward_item)(int64_t item, void *arg)
                     FN(edge)(j, j->ga_part, 0, b, k0 + k) + n * LANES };
                 VF h[GROUP];
                 for (int g = 0; g < GROUP; g++) h[g] = FN(load)(from + g * LANES);
-                FN(advance_any)(j->zoh, safe, len, dt[k], du[k], B, C, r.rate, h, y[k],
+                FN(advance_any)(j->rule, safe, len, dt[k], du[k], B, C, r.rate, h, y[k],
                                 keep_h, keep_a);
-                if (j->zoh) FN(retreat)(1, len, &r);
-                else FN(retreat)(0, len, &r);
+                if (j->rule == ZOH) FN(retreat)(ZOH, len, &r);
+                else if (j->rule == BILINEAR) FN(retreat)(BILINEAR, len, &r);
+                else FN(retreat)(EULER, len, &r);
             }
             for (int64_t t = 0; t < len; t++) {
                 const int64_t i = ((s * j->T + t0 + t) * j->B + b) * j->N + n;
@@ -479,10 +362,5 @@ TARGET static void FN(backward_item)(int64_t item, void *arg)
                     j->gh0 + b * j->E * j->N, 1);
 }
 
-#undef VF
-#undef VI
-#undef FUN
 #undef BLOCKS
-#undef LANES
-#undef FN
-#undef TARGET
+#include "lanes_end.h"

@@ -1,4 +1,5 @@
-/* mamba-rig.h - mixer.mamba between an input projection and a head that copies. */
+/* mamba-rig.h - a mixer between an input projection and a head that copies: mixer.mamba,
+ * or what rig_component says; `rule` of start() is the choice of its option rig_choice. */
 #ifndef TESTS_PLUGINS_MAMBA_RIG_H
 #define TESTS_PLUGINS_MAMBA_RIG_H
 
@@ -29,6 +30,8 @@ static const mls_component copy = { sizeof copy, "head", "linear", MLS_CAUSAL, "
 static const mls_component *list[2] = { &copy, NULL };
 static mls_registry registry = { .component = list, .n_components = 2, .warnings = "" };
 
+static const char *rig_component = "mixer.mamba", *rig_choice = "discretization";
+
 /* ---- A network of one block ------------------------------------------------------ */
 
 typedef struct rig {
@@ -42,7 +45,7 @@ typedef struct rig {
     int64_t T, B, D, in;
 } rig;
 
-typedef struct setting { const char *name; int64_t value; } setting;
+typedef struct setting { const char *name; int64_t value; int is_bool; } setting;
 
 static float noise(uint64_t i)
 {
@@ -80,9 +83,11 @@ static void start(rig *r, int64_t T, int64_t B, int64_t D, int64_t in, const cha
     *r = (rig){ .T = T, .B = B, .D = D, .in = in };
     mls_arena *a = &r->arena;
     mls_value *spec = mls_value_map(a), *nodes = mls_value_map(a), *m = mls_value_map(a);
-    mls_value_set(a, m, "component", mls_value_string(a, "mixer.mamba"));
-    if (rule) mls_value_set(a, m, "discretization", mls_value_string(a, rule));
-    for (; s && s->name; s++) mls_value_set(a, m, s->name, mls_value_int(a, s->value));
+    mls_value_set(a, m, "component", mls_value_string(a, rig_component));
+    if (rule) mls_value_set(a, m, rig_choice, mls_value_string(a, rule));
+    for (; s && s->name; s++)
+        mls_value_set(a, m, s->name, s->is_bool ? mls_value_bool(a, (int)s->value)
+                                                : mls_value_int(a, s->value));
     mls_value_set(a, nodes, "m", m);
     mls_value_set(a, spec, "nodes", nodes);
     mls_value_set(a, spec, "wire", mls_value_string(a, wire ? wire : "input -> m -> output"));

@@ -19,7 +19,8 @@ static void matches_the_public_block(void **state)
         { "dt_proj.bias", golden_dt_proj_bias, 8 },
         { "out_proj.weight", golden_out_proj_weight, 32 } };
     rig r;
-    start(&r, T, B, D, ROWS, NULL, NULL, (setting[]){ { "state", 3 }, { NULL, 0 } }, MLS_TRAIN, 1);
+    start(&r, T, B, D, ROWS, NULL, NULL, (setting[]){ { "state", 3, 0 }, { NULL, 0, 0 } },
+          MLS_TRAIN, 1);
     for (int j = 2; j < 9; j++)
         for (int k = 0; k < w[j].n; k++)
             weight(&r, w[j].name, NULL)[k] = (float)(0.4 * sin(0.7 * k + 0.3 * j));
@@ -56,14 +57,16 @@ static void matches_the_public_block(void **state)
 static double plus(double x) { return x > 30 ? x : log1p(exp(x)); }
 static double silu(double x) { return x / (1.0 + exp(-x)); }
 
-/* y [T][B][D] of the block by its definition, from zero states. */
-static void reference(const rig *r, int64_t N, int64_t R, int zoh, float *y)
+/* y [T][B][D] of the block by its definition, from zero states.  fixed: step size, B and C
+ * do not depend on the input. */
+static void reference(const rig *r, int64_t N, int64_t R, int rule, int fixed, float *y)
 {
     enum { MOST = 64 };
     const int64_t D = r->D, E = 2 * D, K = 4;
     const float *wi = weight(r, "in_proj.weight", NULL), *wc = weight(r, "conv1d.weight", NULL);
-    const float *bc = weight(r, "conv1d.bias", NULL), *wx = weight(r, "x_proj.weight", NULL);
-    const float *wd = weight(r, "dt_proj.weight", NULL), *bd = weight(r, "dt_proj.bias", NULL);
+    const float *bc = weight(r, "conv1d.bias", NULL), *bd = weight(r, "dt_proj.bias", NULL);
+    const float *wx = fixed ? NULL : weight(r, "x_proj.weight", NULL);
+    const float *wd = fixed ? NULL : weight(r, "dt_proj.weight", NULL);
     const float *al = weight(r, "A_log", NULL), *sk = weight(r, "D", NULL);
     const float *wo = weight(r, "out_proj.weight", NULL);
     assert_true(E <= MOST && N <= MOST && R + 2 * N <= 3 * MOST);
@@ -89,16 +92,23 @@ static void reference(const rig *r, int64_t N, int64_t R, int zoh, float *y)
             }
             for (int64_t i = 0; i < R + 2 * N; i++) {
                 rbc[i] = 0.0;
-                for (int64_t e = 0; e < E; e++) rbc[i] += (double)wx[i * E + e] * u[e];
+                for (int64_t e = 0; e < E && !fixed; e++)
+                    rbc[i] += (double)wx[i * E + e] * u[e];
+            }
+            for (int64_t n = 0; n < N && fixed; n++) {
+                rbc[R + n] = (double)weight(r, "B", NULL)[n];
+                rbc[R + N + n] = (double)weight(r, "C", NULL)[n];
             }
             for (int64_t e = 0; e < E; e++) {
                 double raw = (double)bd[e], s = (double)sk[e] * u[e];
-                for (int64_t i = 0; i < R; i++) raw += (double)wd[e * R + i] * rbc[i];
+                for (int64_t i = 0; i < R && !fixed; i++) raw += (double)wd[e * R + i] * rbc[i];
                 const double dt = plus(raw);
                 for (int64_t n = 0; n < N; n++) {
                     const double a = -exp((double)al[e * N + n]);
-                    const double hold = zoh ? expm1(dt * a) / a : dt;
-                    h[e][n] = exp(dt * a) * h[e][n] + hold * rbc[R + n] * u[e];
+                    const double half = 1.0 - 0.5 * dt * a;
+                    const double hold = rule == 2 ? dt / half : rule ? expm1(dt * a) / a : dt;
+                    const double keep = rule == 2 ? (1.0 + 0.5 * dt * a) / half : exp(dt * a);
+                    h[e][n] = keep * h[e][n] + hold * rbc[R + n] * u[e];
                     s += rbc[R + N + n] * h[e][n];
                 }
                 o[e] = s * silu(z[e]);
@@ -112,38 +122,60 @@ static void reference(const rig *r, int64_t N, int64_t R, int zoh, float *y)
     }
 }
 
-static const char *const rules[] = { "zoh_a_euler_b", "zoh" };
+static const char *const rules[] = { "zoh_a_euler_b", "zoh", "bilinear" };
 
 /* Widths that fill no vector, more steps than a chunk, and dt A from 1e-3 to 900, where
  * exp2 leaves its unchecked range. */
 static void matches_double(void **state)
 {
     (void)state;
-    for (int zoh = 0; zoh < 2; zoh++)
-        for (int stiff = 0; stiff < 3; stiff++) {
+    for (int rule = 0; rule < 3; rule++)
+        for (int stiff = 0; stiff < 6; stiff++) {
             rig r;
-            start(&r, 90, 2, 11, 11, NULL, rules[zoh],
-                  (setting[]){ { "state", 7 }, { "dt_rank", 2 }, { NULL, 0 } }, 0, 3);
+            const int fixed = stiff > 2;
+            start(&r, 90, 2, 11, 11, NULL, rules[rule],
+                  (setting[]){ { "state", 7, 0 }, { "dt_rank", 2, 0 },
+                               { "selective_delta", !fixed, 1 },
+                               { "selective_b", !fixed, 1 }, { "selective_c", !fixed, 1 },
+                               { NULL, 0, 0 } }, 0, 3);
             float *al = weight(&r, "A_log", NULL), *bd = weight(&r, "dt_proj.bias", NULL);
-            for (int i = 0; i < 22 * 7 && stiff; i++) al[i] += stiff == 1 ? 0.0f : 2.5f;
-            for (int i = 0; i < 22 && stiff; i++) bd[i] = stiff == 1 ? 0.5f : 7.0f * noise((uint64_t)i);
+            for (int i = 0; i < 22 * 7 && stiff % 3; i++) al[i] += stiff % 3 == 1 ? 0.0f : 2.5f;
+            for (int i = 0; i < 22 && stiff % 3; i++)
+                bd[i] = stiff % 3 == 1 ? 0.5f : 7.0f * noise((uint64_t)i);
+            for (int i = 0; i < 7 && fixed; i++) weight(&r, "B", NULL)[i] = noise((uint64_t)i);
             float *want = made(&r, 90 * 2 * 11);
-            reference(&r, 7, 2, zoh, want);
-            near_all(rules[zoh], ahead(&r, &r.batch), want, 90 * 2 * 11, 1e-6);
+            reference(&r, 7, 2, rule, fixed, want);
+            near_all(rules[rule], ahead(&r, &r.batch), want, 90 * 2 * 11, 1e-6);
             stop(&r);
         }
+}
+
+/* As dt A goes to 0 all three rules become one: nothing cancels on the way. */
+static void rules_meet_at_small_steps(void **state)
+{
+    (void)state;
+    float kept[20 * 4] = { 0 };
+    for (int rule = 0; rule < 3; rule++) {
+        rig r;
+        start(&r, 20, 1, 4, 4, NULL, rules[rule], NULL, 0, 3);
+        for (int i = 0; i < 8 * 16; i++) weight(&r, "A_log", NULL)[i] = -25.0f;
+        const float *y = ahead(&r, &r.batch);
+        if (!rule) memcpy(kept, y, sizeof kept);
+        else near_all(rules[rule], y, kept, 20 * 4, 1e-7);
+        stop(&r);
+    }
 }
 
 static void rules_differ(void **state)
 {
     (void)state;
-    float kept[20 * 4];
-    for (int zoh = 0; zoh < 2; zoh++) {
+    float kept[3][20 * 4];
+    for (int rule = 0; rule < 3; rule++) {
         rig r;
-        start(&r, 20, 1, 4, 4, NULL, rules[zoh], NULL, 0, 3);
-        const float *y = ahead(&r, &r.batch);
-        if (!zoh) memcpy(kept, y, sizeof kept);
-        else assert_memory_not_equal(kept, y, sizeof kept);
+        start(&r, 20, 1, 4, 4, NULL, rules[rule], NULL, 0, 3);
+        memcpy(kept[rule], ahead(&r, &r.batch), sizeof kept[rule]);
+        for (int i = 0; i < rule; i++)
+            assert_memory_not_equal(kept[rule], kept[i], sizeof kept[rule]);
         stop(&r);
     }
 }
@@ -195,12 +227,15 @@ static void compare(rig *r, float *x, const float *grad, int64_t n, int64_t stri
 static void gradients(void **state)
 {
     (void)state;
-    for (int zoh = 0; zoh < 2; zoh++) {
+    for (int v = 0; v < 4; v++) {           /* the last: nothing selective */
+        const int rule = v % 3, s = v < 3;
         rig r;
         int ssm = -1;
         int64_t width = 0;
         start(&r, 70, 2, 3, 3, "input -> m.in; input -> m.mod_b; input -> m.mod_c; m -> output",
-              rules[zoh], (setting[]){ { "state", 5 }, { NULL, 0 } }, MLS_TRAIN, 5);
+              rules[rule], (setting[]){ { "state", 5, 0 }, { "selective_delta", s, 1 },
+                                        { "selective_b", s, 1 }, { "selective_c", s, 1 },
+                                        { NULL, 0, 0 } }, MLS_TRAIN, 5);
         float *mask = made(&r, 140), *grad;
         for (int i = 0; i < 140; i++) mask[i] = i % 7 != 3;
         r.batch.mask = mask;
@@ -242,7 +277,7 @@ static void cuts(unsigned flags)
 {
     enum { T = 131, B = 2, D = 5 };
     rig r;
-    start(&r, T, B, D, D, NULL, NULL, (setting[]){ { "state", 6 }, { NULL, 0 } }, flags, 9);
+    start(&r, T, B, D, D, NULL, NULL, (setting[]){ { "state", 6, 0 }, { NULL, 0, 0 } }, flags, 9);
     int64_t width;
     float *whole = made(&r, T * B * D), *last = made(&r, B * 2 * D * 6);
     memcpy(whole, ahead(&r, &r.batch), T * B * D * sizeof(float));
@@ -469,7 +504,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matches_the_public_block), cmocka_unit_test(matches_double),
-        cmocka_unit_test(rules_differ), cmocka_unit_test(gradients),
+        cmocka_unit_test(rules_differ), cmocka_unit_test(rules_meet_at_small_steps),
+        cmocka_unit_test(gradients),
         cmocka_unit_test(cuts_do_not_matter), cmocka_unit_test(exact_cuts_keep_every_bit),
         cmocka_unit_test(is_causal), cmocka_unit_test(mask_is_absence),
         cmocka_unit_test(padding_keeps_states),
