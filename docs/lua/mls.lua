@@ -598,24 +598,24 @@ function Tensor:scale(a, b) end
 function Context:scale(x, a, b) end
 
 --- Tensors one after the other along the features.
----@param ... mls.Tensor the others
+---@param ... mls.Tensor the others, up to 7
 ---@return mls.Tensor
 function Tensor:concat(...) end
 
 --- Tensors one after the other along the features.
 ---@param x mls.Tensor the tensor
----@param ... mls.Tensor the others
+---@param ... mls.Tensor the others, up to 7
 ---@return mls.Tensor
 function Context:concat(x, ...) end
 
---- Tensors one after the other along time.
----@param ... mls.Tensor the others
+--- Tensors one after the other along time; c:join {a, b, ...} takes a list of up to 4096.
+---@param ... mls.Tensor the others, up to 7
 ---@return mls.Tensor
 function Tensor:join(...) end
 
---- Tensors one after the other along time.
+--- Tensors one after the other along time; c:join {a, b, ...} takes a list of up to 4096.
 ---@param x mls.Tensor the tensor
----@param ... mls.Tensor the others
+---@param ... mls.Tensor the others, up to 7
 ---@return mls.Tensor
 function Context:join(x, ...) end
 
@@ -925,7 +925,7 @@ function Data:decode(tokens) end
 
 --- Builds a network.
 ---@param network mls.Network what mls.network or mls.modes make
----@param task mls.Component|mls.Data|table a task, its data, or a shape such as { input = 8, output = 2 }
+---@param task mls.Component|mls.Data|table a task, its data, or a shape such as { input = 8, output = 2 }; keys as of mls.TaskShape
 ---@param options? { seed: integer? } seed of the weights (1)
 ---@return mls.Net
 function mls.build(network, task, options) end

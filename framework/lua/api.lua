@@ -202,8 +202,10 @@ local mask = { "mask?", T, "[T][B][1]: 1 for a real step, 0 for padding" }
 local bias = { "bias?", T, "[1][N]" }
 op("linear", "W x + b at every step", { { "w", T, "[out][in]" }, bias })
 op("scale", "a x + b", { { "a", "number", "factor" }, { "b?", "number", "added (0)" } })
-op("concat", "Tensors one after the other along the features", { { "...", T, "the others" } })
-op("join", "Tensors one after the other along time", { { "...", T, "the others" } })
+op("concat", "Tensors one after the other along the features",
+  { { "...", T, "the others, up to 7" } })
+op("join", "Tensors one after the other along time; c:join {a, b, ...} takes a list of up to 4096",
+  { { "...", T, "the others, up to 7" } })
 op("slice", "Features from `from` on", { { "from", "integer", "counted from 0" },
   { "n?", "integer", "how many; absent: to the end" } })
 op("steps", "Steps from `from` on", { { "from", "integer", "counted from 0" },
@@ -363,7 +365,7 @@ row { name = "mls.Data:decode", help = "Text of tokens", params = { { "tokens", 
 row { class = "mls.Net", var = "net", help = "A network that was built, with weights" }
 row { name = "mls.build", help = "Builds a network", params = {
   { "network", "mls.Network", "what mls.network or mls.modes make" },
-  { "task", "mls.Component|mls.Data|table", "a task, its data, or a shape such as { input = 8, output = 2 }" },
+  { "task", "mls.Component|mls.Data|table", "a task, its data, or a shape such as { input = 8, output = 2 }; keys as of mls.TaskShape" },
   { "options?", "{ seed: integer? }", "seed of the weights (1)" } }, returns = { { "mls.Net" } } }
 row { name = "mls.load", help = "A network from a file of net:save, a checkpoint, or the folder of a trial",
   params = { { "path", "string", "file or folder" } }, returns = { { "mls.Net" } } }

@@ -87,7 +87,8 @@ mls_value *mls_lua_shape_value(mls_arena *a, const mls_task_shape *s)
 int mls_lua_shape_read(mls_task_shape *s, const mls_value *v, mls_error *e)
 {
     static const char *const names[] = { "steps", "vocabulary", "input", "output", "loss",
-                                         "per_step", "mask", "dt", "text", NULL };
+                                         "per_step", "mask", "dt", "text", "has_mask",
+                                         "has_dt", NULL };
     mls_value_only(v, names, "the shape of a task", e);
     *s = (mls_task_shape){
         .steps = mls_value_get_int(v, "steps", 1, e),
@@ -95,8 +96,8 @@ int mls_lua_shape_read(mls_task_shape *s, const mls_value *v, mls_error *e)
         .input = mls_value_get_int(v, "input", 0, e),
         .output = mls_value_get_int(v, "output", 0, e),
         .per_step = mls_value_get_bool(v, "per_step", 1, e),
-        .has_mask = mls_value_get_bool(v, "mask", 0, e),
-        .has_dt = mls_value_get_bool(v, "dt", 0, e),
+        .has_mask = mls_value_get_bool(v, "mask", 0, e) | mls_value_get_bool(v, "has_mask", 0, e),
+        .has_dt = mls_value_get_bool(v, "dt", 0, e) | mls_value_get_bool(v, "has_dt", 0, e),
         .is_text = mls_value_get_bool(v, "text", 0, e) };
     const char *loss = mls_value_get_string(v, "loss", "cross_entropy", e);
     s->loss = strcmp(loss, "mse") ? MLS_CROSS_ENTROPY : MLS_MSE;

@@ -85,8 +85,9 @@ static call begin(lua_State *L, const char *name)
         k.s = push_eager(L);
         k.eager = 1;
     }
-    if (n > ARGUMENTS) mls_lua_raise(L, "%s: %d arguments, at most %d are used", name, n,
-                                     (int)ARGUMENTS);
+    if (n > ARGUMENTS)
+        mls_lua_raise(L, "%s: %d arguments, at most %d are used%s", name, n, (int)ARGUMENTS,
+                      strcmp(name, "join") ? "" : "; for more give a list: c:join {a, b, ...}");
     if (!k.s->c) mls_lua_raise(L, "%s: no forward is in progress", name);
     if (k.s->closed) mls_lua_raise(L, "%s: %s", name, k.s->closed);
     while (lua_gettop(L) < AT_STEP) {            /* the step comes to AT_STEP */

@@ -24,6 +24,10 @@ static int64_t width(mls_ctx *c, const char *name)
         const char *w = strrchr(n->in_port[i]->shape, ' ');
         if (w && !strcmp(w + 1, name) && n->in_width[i]) return n->in_width[i];
     }
+    for (int i = 0; i < n->n_out; i++) {
+        const char *w = strrchr(n->out_port[i]->shape, ' ');
+        if (w && !strcmp(w + 1, name)) return n->out_width[i];
+    }
     mls_error_set(c->error, "%s: asked for the width of \"%s\", which is no port of it",
                   c->path, name);
     return 0;

@@ -6,7 +6,9 @@
  *     MLS_KERNEL(scan, scan_body)          defines  static void scan(const mls_call *)
  *
  * which is compiled for plain x86-64, AVX2+FMA and AVX-512 and picks one by
- * `mls->isa`.  Elsewhere there is one plain version.  No -march flag is needed.
+ * `mls->isa`.  Elsewhere there is one plain version.  No -march flag is needed, but
+ * -fno-trapping-math is (the Makefile of mls new has it): without it a compiler leaves
+ * loops with a conditional in them as they are.
  *
  * The functions below are for use inside such bodies: branch-free, so they
  * vectorise.  Accuracy is given as the largest relative error over the range named.

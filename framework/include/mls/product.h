@@ -6,8 +6,8 @@
  * cache. Each value is one sum over k in order: its bits depend neither on B nor on T.
  *
  *     const mls_product w = mls_product_of(k, T, weight, K, 1, K, N, bias);
- *     if (!w.start) return;                               no memory; k's context has
- * failed for (t ...) mls_product_run(&w, B, h, 0, next);
+ *     if (!w.start) return;                     no memory; k's context has failed
+ *     for (t ...) mls_product_run(&w, B, h, 0, next);
  */
 #ifndef MLS_PRODUCT_H
 #define MLS_PRODUCT_H
