@@ -91,23 +91,6 @@ starting() { # 1 = name, 2 = body of its constructor: a plugin that is right but
         -I"$src/tests/plugins/broken" -o "$dir/$1.so" "$dir/$1.c"
 }
 
-starting talks 'puts("ok 1 - of my own"); fflush(stdout);'
-run "$dir/talks.so"
-[ $? -eq 1 ] && grep -q '^# opening it writes 17 bytes' "$dir/log" &&
-    [ "$(grep -c '^not ok' "$dir/log")" -eq 1 ] && ! grep -q 'of my own' "$dir/log" "$dir/err"
-check "what a plugin prints on opening is a result and not in the results"
-
-starting waits 'for (;;) pause();'
-run "$dir/waits.so" --case loads-rtld-now --case causal --time-limit 0.1
-[ $? -eq 1 ] && grep -q '^# no answer after 2.4 s' "$dir/log" &&
-    grep -q -e '--seed 1 --time-limit 0.1$' "$dir/log" && grep -q 'causal # SKIP the plugin' "$dir/log"
-check "a plugin that never finishes opening is a result"
-
-starting leaves 'if (!fork()) for (;;) pause();'
-run "$dir/leaves.so" --case causal
-[ $? -eq 0 ]
-check "processes that a plugin starts are not waited for"
-
 shaped() { # 1 = kind, 2 = name, 3 = rows of ports after "in", 4 = shape of "in"
     cat >"$dir/$2.c" <<END
 #include <mls/plugin.h>
@@ -131,6 +114,32 @@ outputs() { # 1 = shape, 2... = names
     shift
     printf '{ "%s", MLS_OUT, "'"$shape"'", "values" }, ' "$@"
 }
+
+starting talks 'puts("ok 1 - of my own"); fflush(stdout);'
+run "$dir/talks.so"
+[ $? -eq 1 ] && grep -q '^# opening it writes 17 bytes' "$dir/log" &&
+    [ "$(grep -c '^not ok' "$dir/log")" -eq 1 ] && ! grep -q 'of my own' "$dir/log" "$dir/err"
+check "what a plugin prints on opening is a result and not in the results"
+
+shaped mixer loose "$(outputs "T B n" out)" "T B n"
+sed 's/static const mls_port ports/static mls_port ports/' "$dir/loose.c" >"$dir/looser.c"
+${CC:-cc} -std=gnu11 -O1 -fPIC -shared -fvisibility=hidden -I"$src/framework/include" \
+    -o "$dir/looser.so" "$dir/looser.c"
+"$mls" validate "$dir/loose.so" --case lists-without-running >"$dir/log" 2>&1
+! grep -q warning: "$dir/log" && run "$dir/looser.so" --case lists-without-running
+[ $? -eq 0 ] && grep -q '^# warning: the table of ports of mixer.loose can be written' "$dir/log"
+check "a table that is not constant is warned of"
+
+starting waits 'for (;;) pause();'
+run "$dir/waits.so" --case loads-rtld-now --case causal --time-limit 0.1
+[ $? -eq 1 ] && grep -q '^# no answer after 2.4 s' "$dir/log" &&
+    grep -q -e '--seed 1 --time-limit 0.1$' "$dir/log" && grep -q 'causal # SKIP the plugin' "$dir/log"
+check "a plugin that never finishes opening is a result"
+
+starting leaves 'if (!fork()) for (;;) pause();'
+run "$dir/leaves.so" --case causal
+[ $? -eq 0 ]
+check "processes that a plugin starts are not waited for"
 
 shaped mixer broad "$(outputs "T B 64" out)" "T B 64"
 run "$dir/broad.so"
