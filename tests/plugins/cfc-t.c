@@ -1,196 +1,150 @@
 /* cfc: the reference's figures, gradients by differences, chunks, masks, time steps. */
 #define _GNU_SOURCE
-#include "cell.h"
-#include "cfc-golden.h"
-#include <mls/kernel.h>
-
-enum { X, DT, TAU, MASK };
 #define FILE_NAME "liquid/cfc.so"
+#include "recurrent.h"
 
-static void near(const char *what, const float *got, const float *want, int64_t n,
-                 double tolerance)
+#include "cfc-golden.h"
+#include "cfc-modes-golden.h"
+
+/* memory.h alone, from the source tree. */
+#include "../../plugins/liquid/memory.h"
+
+static void set_all(cell *c)
 {
-    for (int64_t i = 0; i < n; i++)
-        if (!(fabs((double)got[i] - (double)want[i]) <=
-              tolerance * (1.0 + fabs((double)want[i]))))
-            fail_msg("%s[%lld]: %.9g, expected %.9g", what, (long long)i,
-                     (double)got[i], (double)want[i]);
+    for (int j = 0; j < c->n_weights; j++) closed_form(&c->weight[j], j);
 }
 
 static void golden(void **state)
 {
     (void)state;
-    enum { T = 6, B = 2, S = 3, H = 4 };
+    const reference r = {"units=4 backbone_units=5 backbone_layers=2", 6, 2, 3, 4,
+                         golden_ts, golden_y, golden_dx, 1e-6, 3e-6};
     cell c;
-    cell_open(&c, FILE_NAME, "units=4 backbone_units=5 backbone_layers=2", B,
-              (int64_t[CELL_PORTS]){S, 1}, 1);
+    cell_open(&c, FILE_NAME, r.options, r.B, (int64_t[CELL_PORTS]){r.S, 1}, 1);
     assert_int_equal(c.n_weights, 12);
     assert_string_equal(c.weight[2].name, "backbone.2.weight");
     assert_string_equal(c.weight[11].name, "time_b.bias");
-    for (int j = 0; j < c.n_weights; j++)
-        for (int64_t k = 0; k < c.weight[j].t->count; k++)
-            c.weight[j].t->data[k] = (float)(0.4 * sin(0.7 * (double)k + 0.3 * j));
-    float x[T * B * S], dx[T * B * S] = {0}, dt[T * B];
-    for (int t = 0; t < T; t++)
-        for (int b = 0; b < B; b++) {
-            dt[t * B + b] = (float)golden_ts[b * T + t];
-            for (int i = 0; i < S; i++)
-                x[(t * B + b) * S + i] = (float)cos(0.9 * ((b * T + t) * S + i));
-        }
-    cell_begin(&c, MLS_TRAIN);
-    const mls_t in[] = {cell_input(&c, x, dx, T, S), cell_input(&c, dt, NULL, T, 1),
-                        NULL, NULL};
-    const mls_t y = cell_forward(&c, in);
-    float *g = mls_tape_grad(&c.c, y);
-    for (int t = 0; t < T; t++)
-        for (int b = 0; b < B; b++)
-            for (int i = 0; i < H; i++) {
-                const int k = (b * T + t) * H + i, at = (t * B + b) * H + i;
-                assert_float_equal(y->data[at], (float)golden_y[k], 1e-6f);
-                g[at] = (float)cos(0.9 * k + 0.5);
-            }
-    mls_tape_backward(&c.c);
-    for (int t = 0; t < T; t++)
-        for (int b = 0; b < B; b++)
-            for (int i = 0; i < S; i++)
-                assert_float_equal(dx[(t * B + b) * S + i],
-                                   (float)golden_dx[(b * T + t) * S + i], 1e-6f);
-    for (int j = 0; j < c.n_weights; j++)
-        for (int64_t k = 0; k < c.weight[j].t->count; k++)
-            assert_float_equal(c.weight[j].grad[k], (float)golden_gradient[j][k],
-                               3e-6f * (1.0f + (float)fabs(golden_gradient[j][k])));
+    reference_gradient g[12];
+    for (int j = 0; j < 12; j++)
+        g[j] = (reference_gradient){c.weight[j].name, golden_gradient[j]};
+    set_all(&c);
+    compare(&c, &r, g, 12);
     cell_close(&c);
 }
 
-/* ---- a pass over some steps, whole or cut */
-
-typedef struct data {
-    cell c;
-    int64_t T, B, S, H, M;
-    float *x, *dt, *m, *mask, *dx, *ddt, *dm, *wy, *wh, *y, *h;
-    unsigned flags;
-} data;
-
-static void prepare(data *d, const char *options, int64_t T, int64_t B, int with)
+static void golden_modes(void **state)
 {
-    const int64_t S = 5, H = 6, M = 3,
-                  width[CELL_PORTS] = {S, with & 1 << DT ? 1 : 0,
-                                       with & 1 << TAU ? M : 0,
-                                       with & 1 << MASK ? 1 : 0};
-    *d = (data){.T = T, .B = B, .S = S, .H = H, .M = M, .flags = MLS_TRAIN};
-    cell_open(&d->c, FILE_NAME, options, B, width, 7);
-    cell *c = &d->c;
-    d->x = cell_noise(c, T * B * S, 1, -1.5, 1.5);
-    d->dx = cell_noise(c, T * B * S, 1, 0, 0);
-    if (width[DT]) d->dt = cell_noise(c, T * B, 2, 0.3, 2.0);
-    d->ddt = cell_noise(c, T * B, 2, 0, 0);
-    if (width[TAU]) d->m = cell_noise(c, T * B * M, 3, -1, 1);
-    d->dm = cell_noise(c, T * B * M, 3, 0, 0);
-    if (width[MASK]) d->mask = cell_noise(c, T * B, 4, 1, 1);
-    for (int64_t i = 0; d->mask && i < T * B; i += 3) d->mask[i] = 0.0f;
-    d->wy = cell_noise(c, T * B * H, 5, -1, 1);
-    d->wh = cell_noise(c, B * H, 6, -1, 1);
-    d->y = cell_noise(c, T * B * H, 7, 0, 0);
-    d->h = cell_noise(c, B * H, 8, 0, 0);
-    for (int64_t i = 0; i < B * H; i++)
-        c->state[0].data[i] = 0.5f * (float)sin((double)i);
-    for (int i = 0; i < c->n_weights; i++)
-        if (!strcmp(c->weight[i].name, "mod_tau.weight"))
-            for (int64_t k = 0; k < c->weight[i].t->count; k++)
-                c->weight[i].t->data[k] = (float)cos((double)k);
-}
-
-/* Runs [0, cut) and [cut, T); y, h and the loss from them, gradients if asked for. */
-static double pass(data *d, int64_t cut, int backward)
-{
-    cell *c = &d->c;
-    const int64_t T = d->T, B = d->B, S = d->S, H = d->H, M = d->M;
-    cell_begin(c, d->flags);
-    memset(d->dx, 0, (size_t)(T * B * S) * 4);
-    memset(d->ddt, 0, (size_t)(T * B) * 4);
-    memset(d->dm, 0, (size_t)(T * B * M) * 4);
-    const int64_t from[] = {0, cut}, n[] = {cut, T - cut};
-    mls_t y[2] = {NULL, NULL};
+    (void)state;
+    const reference r[] = {
+        {"units=4 backbone_units=5 backbone_layers=2 mode=pure", 6, 2, 3, 4, golden_ts,
+         pure_y, pure_dx, 1e-6, 3e-6},
+        {"units=4 backbone_units=5 backbone_layers=2 mode=no_gate", 6, 2, 3, 4,
+         golden_ts, no_gate_y, no_gate_dx, 1e-6, 3e-6}};
+    const reference_gradient *const g[] = {pure_gradient, no_gate_gradient};
+    const int n[] = {8, 12};
     for (int i = 0; i < 2; i++) {
-        if (!n[i]) continue;
-        const int64_t r = from[i] * B;
-        const mls_t in[] = {
-            cell_input(c, d->x + r * S, d->dx + r * S, n[i], S),
-            cell_input(c, d->dt ? d->dt + r : NULL, d->ddt + r, n[i], 1),
-            cell_input(c, d->m ? d->m + r * M : NULL, d->dm + r * M, n[i], M),
-            cell_input(c, d->mask ? d->mask + r : NULL, NULL, n[i], 1)};
-        y[i] = cell_forward(c, in);
-        memcpy(d->y + r * H, y[i]->data, (size_t)(n[i] * B * H) * 4);
+        cell c;
+        cell_open(&c, FILE_NAME, r[i].options, 2, (int64_t[CELL_PORTS]){3, 1}, 1);
+        assert_int_equal(c.n_weights, n[i]);
+        set_all(&c);
+        compare(&c, &r[i], g[i], n[i]);
+        cell_close(&c);
     }
-    const mls_t h = c->state[0].now;
-    memcpy(d->h, h->data, (size_t)(B * H) * 4);
-    double loss = 0.0;
-    for (int64_t i = 0; i < T * B * H; i++) loss += (double)d->y[i] * (double)d->wy[i];
-    for (int64_t i = 0; i < B * H; i++) loss += (double)d->h[i] * (double)d->wh[i];
-    if (!backward) return loss;
-    for (int i = 0; i < 2; i++)
-        if (y[i])
-            memcpy(mls_tape_grad(&c->c, y[i]), d->wy + from[i] * B * H,
-                   (size_t)(n[i] * B * H) * 4);
-    memcpy(mls_tape_grad(&c->c, h), d->wh, (size_t)(B * H) * 4);
-    mls_tape_backward(&c->c);
-    if (c->error.set) fail_msg("%s", c->error.text);
-    return loss;
 }
 
-static float *copy(data *d, const float *from, int64_t n)
+/* The LSTM of mixed memory, its state being its own output. */
+static void golden_lstm(void **state)
 {
-    float *v = mls_arena_alloc(&d->c.arena, (size_t)n * sizeof *v + 4);
-    return memcpy(v, from, (size_t)n * sizeof *v);
-}
-
-static void differ(data *d, const char *name, float *x, const float *grad, int64_t n)
-{
-    const float h = 0.0078125f;
-    double largest = 0.05;
-    for (int64_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)grad[i]));
-    for (int64_t i = 0; i < n; i += 1 + n / 24) {
-        const float old = x[i];
-        double f[4];
-        for (int j = 0; j < 4; j++) {
-            x[i] = old + h * (float)(j < 2 ? j - 2 : j - 1);
-            f[j] = pass(d, d->T, 0);
+    (void)state;
+    enum { T = 4, S = 3, H = 4, N = 4 * H };
+    float wx[N * S], bx[N], wr[N * H], y[2 * T * H], dx[2 * T * S];
+    float dwx[N * S] = {0}, dbx[N] = {0}, dwr[N * H] = {0};
+    for (int k = 0; k < N * S; k++) wx[k] = (float)(0.4 * sin(0.7 * k));
+    for (int k = 0; k < N; k++) bx[k] = (float)(0.4 * sin(0.7 * k + 0.3));
+    for (int k = 0; k < N * H; k++) wr[k] = (float)(0.4 * sin(0.7 * k + 0.6));
+    for (int b = 0; b < 2; b++) {
+        float z[T][N], c[T + 1][H] = {{0}}, h[T + 1][H] = {{0}}, x[T][S];
+        for (int t = 0; t < T; t++) {
+            for (int i = 0; i < S; i++) x[t][i] = (float)cos(0.9 * ((b * T + t) * S + i));
+            for (int n = 0; n < N; n++) {
+                z[t][n] = bx[n];
+                for (int i = 0; i < S; i++) z[t][n] += wx[n * S + i] * x[t][i];
+                for (int i = 0; i < H; i++) z[t][n] += wr[n * H + i] * h[t][i];
+            }
+            memory_step(H, z[t], c[t], c[t + 1], h[t + 1]);
+            memcpy(y + (b * T + t) * H, h[t + 1], sizeof h[t]);
         }
-        x[i] = old;
-        const double want = (8.0 * (f[2] - f[1]) - (f[3] - f[0])) / (12.0 * (double)h);
-        if (!(fabs(want - (double)grad[i]) <= 1e-3 * largest))
-            fail_msg("gradient of %s[%lld]: %g, by differences %g", name, (long long)i,
-                     (double)grad[i], want);
+        float dh[H] = {0}, dc[H] = {0}, dz[N];
+        for (int t = T - 1; t >= 0; t--) {
+            for (int i = 0; i < H; i++)
+                dh[i] += (float)cos(0.9 * ((b * T + t) * H + i) + 0.5);
+            memory_step_back(H, z[t], c[t], c[t + 1], dh, dc, dz);
+            memset(dh, 0, sizeof dh);
+            float *d = dx + (b * T + t) * S;
+            memset(d, 0, S * sizeof *d);
+            for (int n = 0; n < N; n++) {
+                dbx[n] += dz[n];
+                for (int i = 0; i < S; i++) dwx[n * S + i] += dz[n] * x[t][i];
+                for (int i = 0; i < S; i++) d[i] += dz[n] * wx[n * S + i];
+                for (int i = 0; i < H; i++) dwr[n * H + i] += dz[n] * h[t][i];
+                for (int i = 0; i < H; i++) dh[i] += dz[n] * wr[n * H + i];
+            }
+        }
     }
+    const double of_y = far_off("out", y, lstm_y, 2 * T * H, 1e-6);
+    double worst = far_off("in", dx, lstm_dx, 2 * T * S, 3e-6);
+    worst = fmax(worst, far_off("input_map.weight", dwx, lstm_input_map_weight, N * S, 3e-6));
+    worst = fmax(worst, far_off("input_map.bias", dbx, lstm_input_map_bias, N, 3e-6));
+    worst = fmax(worst, far_off("recurrent_map.weight", dwr, lstm_recurrent_map_weight,
+                                N * H, 3e-6));
+    print_message("# mixed memory: outputs differ by %.1e, gradients by %.1e\n", of_y,
+                  worst);
 }
 
-static void gradients_of(const char *options, int with)
+/* One step of mixed memory is the LSTM and then the cell from its output. */
+static void mixed_is_lstm_then_cell(void **state)
 {
-    data d;
-    prepare(&d, options, 5, 3, with);
-    pass(&d, d.T, 1);
-    cell *c = &d.c;
-    float *dw[CELL_WEIGHTS], *dx = copy(&d, d.dx, d.T * d.B * d.S),
-                             *ddt = copy(&d, d.ddt, d.T * d.B);
-    float *dm = copy(&d, d.dm, d.T * d.B * d.M),
-          *dh = copy(&d, c->state[0].grad, d.B * d.H);
-    for (int i = 0; i < c->n_weights; i++) {
-        dw[i] = copy(&d, c->weight[i].grad, c->weight[i].t->count);
-        double sum = 0.0;
-        for (int64_t k = 0; k < c->weight[i].t->count; k++)
-            sum += fabs((double)dw[i][k]);
-        if (!(sum > 0.0))
-            fail_msg("%s: no gradient reaches %s", options, c->weight[i].name);
+    (void)state;
+    const char *options = "units=6 backbone_units=7";
+    data a, b;
+    prepare(&a, "units=6 backbone_units=7 mixed_memory=true", 1, 1, 1 << DT);
+    prepare(&b, options, 1, 1, 1 << DT);
+    for (int i = 0; i < b.c.n_weights; i++) {
+        cell_weight *w = weight_named(&a.c, b.c.weight[i].name);
+        memcpy(w->t->data, b.c.weight[i].t->data, (size_t)w->t->count * 4);
     }
-    d.flags = 0;
-    differ(&d, "in", d.x, dx, d.T * d.B * d.S);
-    differ(&d, "h", c->state[0].data, dh, d.B * d.H);
-    if (d.dt) differ(&d, "dt", d.dt, ddt, d.T * d.B);
-    if (d.m) differ(&d, "mod_tau", d.m, dm, d.T * d.B * d.M);
-    for (int i = 0; i < c->n_weights; i++)
-        differ(&d, c->weight[i].name, c->weight[i].t->data, dw[i],
-               c->weight[i].t->count);
-    cell_close(c);
+    const float *wx = weight_named(&a.c, "lstm.input_map.weight")->t->data;
+    const float *bx = weight_named(&a.c, "lstm.input_map.bias")->t->data;
+    const float *wr = weight_named(&a.c, "lstm.recurrent_map.weight")->t->data;
+    float z[24], c[6];
+    for (int n = 0; n < 24; n++) {
+        z[n] = bx[n];
+        for (int i = 0; i < 5; i++) z[n] += wx[n * 5 + i] * a.x[i];
+        for (int i = 0; i < 6; i++) z[n] += wr[n * 6 + i] * a.c.state[0].data[i];
+    }
+    memory_step(6, z, a.c.state[1].data, c, b.c.state[0].data);
+    pass(&a, 1, 0);
+    pass(&b, 1, 0);
+    near("out", a.y, b.y, 6, 2e-6);
+    near("c", a.h + 6, c, 6, 2e-6);
+    cell_close(&a.c);
+    cell_close(&b.c);
+}
+
+/* recurrent_map starts with orthonormal columns. */
+static void lstm_init(void **state)
+{
+    (void)state;
+    data d;
+    prepare(&d, "units=6 mixed_memory=true", 1, 1, 0);
+    const float *w = weight_named(&d.c, "lstm.recurrent_map.weight")->t->data;
+    for (int i = 0; i < 6; i++)
+        for (int j = 0; j < 6; j++) {
+            double dot = 0.0;
+            for (int r = 0; r < 24; r++) dot += (double)w[r * 6 + i] * (double)w[r * 6 + j];
+            assert_true(fabs(dot - (i == j)) < 1e-5);
+        }
+    cell_close(&d.c);
 }
 
 static void gradients(void **state)
@@ -206,6 +160,13 @@ static void gradients(void **state)
     gradients_of("units=6 backbone_units=7 backbone_layers=2 activation=gelu",
                  1 << MASK);
     gradients_of("units=6 backbone_units=7 activation=tanh", all);
+    gradients_of("units=6 backbone_units=7 mode=no_gate", all);
+    gradients_of("units=6 backbone_layers=0 mode=no_gate", 0);
+    gradients_of("units=6 backbone_units=7 mode=pure", all);
+    gradients_of("units=6 backbone_layers=0 mode=pure", 1 << TAU);
+    gradients_of("units=6 backbone_units=7 mode=pure", 0);
+    gradients_of("units=6 backbone_units=7 mixed_memory=true", all);
+    gradients_of("units=6 backbone_layers=0 mixed_memory=true mode=pure", 0);
 }
 
 /* relu has corners, so differences are taken where no sum lies near one. */
@@ -225,35 +186,6 @@ static void gradient_relu(void **state)
     cell_close(&d.c);
 }
 
-/* Every split gives the same outputs and states: the same bits in exact mode. */
-static void chunks_of(const char *options, int with, unsigned exact)
-{
-    data d;
-    prepare(&d, options, 9, 3, with);
-    d.flags |= exact;
-    pass(&d, d.T, 1);
-    const int64_t ny = d.T * d.B * d.H, nh = d.B * d.H, nx = d.T * d.B * d.S;
-    float *y = copy(&d, d.y, ny), *h = copy(&d, d.h, nh), *dx = copy(&d, d.dx, nx);
-    float *dh = copy(&d, d.c.state[0].grad, nh), *dw[CELL_WEIGHTS];
-    for (int i = 0; i < d.c.n_weights; i++)
-        dw[i] = copy(&d, d.c.weight[i].grad, d.c.weight[i].t->count);
-    for (int64_t cut = 1; cut < d.T; cut++) {
-        pass(&d, cut, 1);
-        if (exact) {
-            assert_memory_equal(d.y, y, (size_t)ny * 4);
-            assert_memory_equal(d.h, h, (size_t)nh * 4);
-        }
-        near("out", d.y, y, ny, 2e-6);
-        near("h", d.h, h, nh, 2e-6);
-        near("d in", d.dx, dx, nx, 5e-6);
-        near("d h", d.c.state[0].grad, dh, nh, 5e-6);
-        for (int i = 0; i < d.c.n_weights; i++)
-            near(d.c.weight[i].name, d.c.weight[i].grad, dw[i], d.c.weight[i].t->count,
-                 1e-5);
-    }
-    cell_close(&d.c);
-}
-
 static void chunks(void **state)
 {
     (void)state;
@@ -263,6 +195,9 @@ static void chunks(void **state)
         chunks_of("units=6 backbone_units=7 backbone_layers=2", 0,
                   exact ? MLS_EXACT : 0);
         chunks_of("units=6 backbone_layers=0", 1 << DT, exact ? MLS_EXACT : 0);
+        chunks_of("units=6 backbone_units=7 mode=pure", all, exact ? MLS_EXACT : 0);
+        chunks_of("units=6 backbone_units=7 mixed_memory=true", all,
+                  exact ? MLS_EXACT : 0);
     }
 }
 
@@ -382,7 +317,9 @@ int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden),        cmocka_unit_test(gradients),
+        cmocka_unit_test(golden),        cmocka_unit_test(golden_modes),
+        cmocka_unit_test(golden_lstm),   cmocka_unit_test(mixed_is_lstm_then_cell),
+        cmocka_unit_test(lstm_init),     cmocka_unit_test(gradients),
         cmocka_unit_test(gradient_relu), cmocka_unit_test(chunks),
         cmocka_unit_test(ragged),        cmocka_unit_test(neutral_ports),
         cmocka_unit_test(families),      cmocka_unit_test(finite_at_init),
