@@ -18,6 +18,8 @@
  */
 #include <math.h>
 #include <mls/kernel.h>
+#include "spread.h"
+#include "step_bias.h"
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wpsabi"   /* vectors only pass through inlined calls */
 #endif
@@ -208,16 +210,11 @@ static void init_a_log(float *w, int64_t rows, int64_t cols, const void *self)
         for (int64_t n = 0; n < cols; n++) w[e * cols + n] = logf((float)(n + 1));
 }
 
-/* U(0, 1) -> the bias whose softplus is log-uniform in [dt_min, dt_max], at least
- * dt_floor.                                                                          */
+/* U(0, 1) -> the bias of a step size that starts log-uniform. */
 static void init_dt_bias(float *w, int64_t rows, int64_t cols, const void *self)
 {
     const mamba *p = self;
-    const double lo = log(p->dt_min), hi = log(p->dt_max);
-    for (int64_t i = 0; i < rows * cols; i++) {
-        const double dt = fmax(exp(lo + (double)w[i] * (hi - lo)), p->dt_floor);
-        w[i] = (float)(dt + log(-expm1(-dt)));
-    }
+    step_bias(w, rows * cols, p->dt_min, p->dt_max, p->dt_floor);
 }
 
 static mls_init adjusted(mls_init_kind kind, double a, double b,
@@ -262,31 +259,6 @@ static void setup(mls_ctx *c, void *self)
 }
 
 /* ---- Forward --------------------------------------------------------------------- */
-
-/* A constant [1][1][N] at every step of every sample. */
-static void spread_forward(const mls_call *k)
-{
-    const int64_t N = k->in[0]->count, rows = k->out[0]->count / N;
-    for (int64_t i = 0; i < rows; i++)
-        memcpy(k->out[0]->data + i * N, k->in[0]->data, (size_t)N * sizeof(float));
-}
-
-static void spread_backward(const mls_call *k)
-{
-    const int64_t N = k->in[0]->count, rows = k->out[0]->count / N;
-    for (int64_t i = 0; i < rows && k->in[0]->grad; i++)
-        for (int64_t n = 0; n < N; n++) k->in[0]->grad[n] += k->out[0]->grad[i * N + n];
-}
-
-static const mls_op spreading = { sizeof spreading, "mamba.spread", spread_forward,
-                                  spread_backward, NULL };
-
-static mls_t spread(mls_ctx *c, mls_t value, int64_t T, int64_t B)
-{
-    mls_t out = mls->tensor(c, T, B, value->dim[2]);
-    mls->apply(c, &spreading, NULL, &value, 1, &out, 1);
-    return out;
-}
 
 /* The next n features; NULL for none. */
 static mls_t part(mls_ctx *c, mls_t x, int64_t n, int64_t *at)
