@@ -11,6 +11,14 @@
  *   learned   sigmoid(c), one c, so that g starts at alpha
  *   gate      sigmoid((w_h . (Wq a' * Wk b')_h + c_h) / tau) for each gate head h, as
  *             fusion.gate; tau = softplus(r) > 0, starting at 1
+ *
+ * mode = full lets every step see every step.  mode = heads is what the first program of
+ * the overview computes instead of attention over time: at each step the heads of one
+ * stream look at the heads of the other, with no memory and no masking,
+ *
+ *   o_h = sum_g softmax_g(q_h . k_g / sqrt(d)) v_g        h, g heads of the same step
+ *
+ * in everything else as above.  There the rows of kv were k | v within each head.
  */
 #include <math.h>
 #include <mls/kernel.h>
@@ -23,7 +31,7 @@ typedef struct side {
 typedef struct cross {
     int64_t       heads, window, gate_heads;
     double        alpha;
-    int           positions, bidirectional, weight;
+    int           mode, positions, bidirectional, weight;
     mls_attention a;
     side          at[2];
     mls_t         gate_q, gate_k, gate_w, bias, temperature;  /* learned: bias only */
@@ -31,6 +39,7 @@ typedef struct cross {
 
 enum { NONE, ROTARY };
 enum { FIXED, LEARNED, GATE };
+enum { CAUSAL, FULL, HEADS };
 
 /* ---- out = g a + (1 - g) b --------------------------------------------------------- */
 
@@ -131,6 +140,128 @@ static double mix_flops(const mls_call *k) { return 7.0 * (double)k->in[0]->coun
 static const mls_op mix = { sizeof mix, "cross_attention.mix", mix_forward, mix_backward,
                             mix_flops };
 
+/* ---- attention over heads at one step -------------------------------------------------- */
+
+/* in: q [T][B][H d], kv [T][B][2 H d]; out: o [T][B][H d], p [T][B][H H], a row of p the
+ * shares of all heads of the other stream.  Rows are independent; an item is some.      */
+enum { ROWS = 16, LANES = 8 };
+
+typedef struct step {
+    const mls_call *k;
+    int64_t rows, H, d;
+    float   scale;
+    float  *ds;             /* [items][H]: backward                                      */
+} step;
+
+static step step_of(const mls_call *k)
+{
+    const cross *c = k->attr;
+    const mls_t q = k->in[0];
+    const int64_t d = q->dim[2] / c->heads;
+    return (step){ k, q->dim[0] * q->dim[1], c->heads, d, 1.0f / sqrtf((float)d), NULL };
+}
+
+static int64_t items(const step *s) { return (s->rows + ROWS - 1) / ROWS; }
+
+static int64_t last_row(const step *s, int64_t item)
+{
+    return (item + 1) * ROWS < s->rows ? (item + 1) * ROWS : s->rows;
+}
+
+/* In a fixed order that vectorises. */
+MLS_INLINE float dot(const float *x, const float *y, int64_t n)
+{
+    float part[LANES] = { 0.0f }, sum = 0.0f;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++) part[j] += x[i + j] * y[i + j];
+    for (; i < n; i++) sum += x[i] * y[i];
+    for (int j = 0; j < LANES; j++) sum += part[j];
+    return sum;
+}
+
+MLS_INLINE void add_scaled(float *to, const float *x, float a, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) to[i] += a * x[i];
+}
+
+MLS_INLINE void softmax_of(float *p, int64_t n)
+{
+    float top = p[0], sum = 0.0f;
+    for (int64_t i = 1; i < n; i++) top = p[i] > top ? p[i] : top;
+    for (int64_t i = 0; i < n; i++) sum += p[i] = mls_expf(p[i] - top);
+    for (int64_t i = 0; i < n; i++) p[i] /= sum;
+}
+
+MLS_INLINE void step_forward_body(int64_t item, void *arg)
+{
+    const step *s = arg;
+    const int64_t H = s->H, d = s->d, D = H * d;
+    for (int64_t r = item * ROWS; r < last_row(s, item); r++) {
+        const float *q = s->k->in[0]->data + r * D, *k = s->k->in[1]->data + r * 2 * D;
+        float *o = s->k->out[0]->data + r * D, *p = s->k->out[1]->data + r * H * H;
+        memset(o, 0, (size_t)D * sizeof *o);
+        for (int64_t h = 0; h < H; h++, p += H) {
+            for (int64_t g = 0; g < H; g++) p[g] = s->scale * dot(q + h * d, k + g * d, d);
+            softmax_of(p, H);
+            for (int64_t g = 0; g < H; g++) add_scaled(o + h * d, k + D + g * d, p[g], d);
+        }
+    }
+}
+
+/* One head of one row: dp = do . v + what is asked of p itself, ds = p (dp - p . dp). */
+MLS_INLINE void head_backward(const step *s, int64_t r, int64_t h, float *ds)
+{
+    const mls_t q = s->k->in[0], kv = s->k->in[1], o = s->k->out[0], p = s->k->out[1];
+    const int64_t H = s->H, d = s->d, D = H * d, at = r * D + h * d, row = (r * H + h) * H;
+    const float *k = kv->data + r * 2 * D, *gy = o->grad + at, *share = p->data + row;
+    float sum = 0.0f;
+    for (int64_t g = 0; g < H; g++) {
+        ds[g] = dot(gy, k + D + g * d, d) + p->grad[row + g];
+        sum += share[g] * ds[g];
+    }
+    for (int64_t g = 0; g < H; g++) ds[g] = s->scale * share[g] * (ds[g] - sum);
+    for (int64_t g = 0; q->grad && g < H; g++)
+        add_scaled(q->grad + at, k + g * d, ds[g], d);
+    for (int64_t g = 0; kv->grad && g < H; g++) {
+        float *dk = kv->grad + r * 2 * D + g * d;
+        add_scaled(dk, q->data + at, ds[g], d);
+        add_scaled(dk + D, gy, share[g], d);
+    }
+}
+
+MLS_INLINE void step_backward_body(int64_t item, void *arg)
+{
+    const step *s = arg;
+    for (int64_t r = item * ROWS; r < last_row(s, item); r++)
+        for (int64_t h = 0; h < s->H; h++) head_backward(s, r, h, s->ds + item * s->H);
+}
+
+MLS_KERNEL_BODY(step_forward_item, step_forward_body)
+MLS_KERNEL_BODY(step_backward_item, step_backward_body)
+
+static void step_forward(const mls_call *k)
+{
+    step s = step_of(k);
+    mls->parfor(items(&s), step_forward_item, &s);
+}
+
+static void step_backward(const mls_call *k)
+{
+    step s = step_of(k);
+    s.ds = mls->scratch(k, (size_t)(items(&s) * s.H) * sizeof *s.ds);
+    if (s.ds) mls->parfor(items(&s), step_backward_item, &s);
+}
+
+static double step_flops(const mls_call *k)
+{
+    const step s = step_of(k);
+    return 4.0 * (double)s.rows * (double)(s.H * s.H * s.d);
+}
+
+static const mls_op over_heads = { sizeof over_heads, "cross_attention.heads", step_forward,
+                                   step_backward, step_flops };
+
 /* ---- the component ------------------------------------------------------------------- */
 
 static int divides(mls_ctx *c, const char *option, int64_t heads, int64_t width)
@@ -148,8 +279,29 @@ static void setup_side(mls_ctx *c, cross *p, side *s, const char *const *name)
     s->kv = mls->weight(c, name[1], 2 * D, D, MLS_LINEAR);
     s->out = mls->weight(c, name[2], D, D, MLS_LINEAR);
     s->out_bias = mls->weight(c, name[3], 1, D, MLS_ZEROS);
-    if (!p->bidirectional)
+    if (p->mode == CAUSAL)
         s->past = mls->state(c, name[4], MLS_ATTENTION_WIDTH(&p->a), 0.0, NULL, name[5]);
+}
+
+/* What the mode makes no use of is refused. */
+static int suits(mls_ctx *c, cross *p)
+{
+    if (p->bidirectional && p->mode == HEADS)
+        mls->fail(c, "bidirectional is about steps of time, which mode = heads does not see");
+    else if (p->bidirectional)
+        p->mode = FULL;
+    if (p->window && p->mode != CAUSAL)
+        mls->fail(c, "window = %lld is for mode = causal alone: mode = %s sees %s",
+                  (long long)p->window, p->mode == FULL ? "full" : "heads",
+                  p->mode == FULL ? "the whole sequence" : "one step");
+    else if (p->mode == HEADS && p->positions == ROTARY)
+        mls->fail(c, "positions = rotary is about steps of time, which mode = heads does not "
+                  "see");
+    else if (p->mode == HEADS && p->heads == 1)
+        mls->fail(c, "heads = 1 leaves mode = heads nothing to choose from: expected 2 or more");
+    else
+        return 1;
+    return 0;
 }
 
 static void setup(mls_ctx *c, void *self)
@@ -161,7 +313,7 @@ static void setup(mls_ctx *c, void *self)
           "keys and values of b's window, then the count of steps" } };
     cross *p = self;
     const int64_t D = mls->width(c, "a");
-    if (!divides(c, "heads", p->heads, D)) return;
+    if (!suits(c, p) || !divides(c, "heads", p->heads, D)) return;
     if (p->weight == GATE && !divides(c, "gate_heads", p->gate_heads, D)) return;
     if (p->positions == ROTARY && D / p->heads % 2) {
         mls->fail(c, "positions = rotary needs heads of even size, but width %lld over %lld "
@@ -175,7 +327,7 @@ static void setup(mls_ctx *c, void *self)
         return;
     }
     p->a = (mls_attention){ p->heads, D, p->window ? p->window : mls->length(c),
-                            p->positions == ROTARY, p->bidirectional };
+                            p->positions == ROTARY, p->mode == FULL };
     for (int i = 0; i < 2; i++) setup_side(c, p, &p->at[i], name[i]);
     if (p->weight == LEARNED)
         p->bias = mls->weight(c, "alpha", 1, 1,
@@ -197,7 +349,17 @@ static mls_t look_up(mls_ctx *c, cross *p, int to, mls_t x, mls_t other, mls_t m
 {
     const side *s = &p->at[to], *o = &p->at[1 - to];
     mls_t q = mls->linear(c, x, s->q, NULL), kv = mls->linear(c, other, o->kv, NULL);
-    mls_t found = mls->attention(c, q, kv, &p->a, o->past, mask);
+    mls_t found;
+    if (p->mode == HEADS) {
+        const int64_t T = x->dim[0], B = x->dim[1];
+        mls_t share = mls->tensor(c, T, B, p->heads * p->heads);
+        found = mls->tensor(c, T, B, p->a.width);
+        MLS_APPLY(c, &over_heads, p, ((mls_t[]){ q, kv }), ((mls_t[]){ found, share }));
+        mls->tap(c, to ? "b_heads" : "a_heads", share, NULL,
+                 "share of each head of the other stream, by head");
+    } else {
+        found = mls->attention(c, q, kv, &p->a, o->past, mask);
+    }
     return mls->binary(c, MLS_ADD, x, mls->linear(c, found, s->out, s->out_bias));
 }
 
@@ -234,12 +396,15 @@ static const mls_port ports[] = {
 
 static const mls_option options[] = {
     MLS_OPT(cross, heads, MLS_INT, 8, 1, 4096, NULL, "heads; must divide the width"),
+    MLS_OPT_CHOICE(cross, mode, "causal|full|heads",
+                   "what a step sees: steps up to itself, every step (for classification), or "
+                   "the other stream's heads at the same step"),
     MLS_OPT(cross, window, MLS_INT, 0, 0, 1 << 24, "steps",
-            "how many steps a step sees, itself included; 0 is the sequence length"),
+            "how many steps mode = causal sees, itself included; 0 is the sequence length"),
     MLS_OPT_CHOICE(cross, positions, "none|rotary",
                    "rotate queries and keys by their positions, or not"),
     MLS_OPT(cross, bidirectional, MLS_BOOL, 0, 0, 0, NULL,
-            "every step sees the whole sequence; for classification, keeps no state"),
+            "the same as mode = full"),
     MLS_OPT_CHOICE(cross, weight, "fixed|learned|gate",
                    "how the two enhanced streams are weighted"),
     MLS_OPT(cross, alpha, MLS_REAL, 0.5, 0.0, 1.0, NULL,
@@ -253,8 +418,10 @@ static const mls_component cross_fusion = {
     "Cross-attention over time in both directions, then a weighted sum.\n"
     "Each stream queries the other; both use the streams as they came in, and each "
     "result is added to its stream. `weight` says how the two become one: a `fixed` "
-    "share, one `learned` share, or a `gate` per head. Attention is causal and sees "
-    "`window` steps; with `bidirectional` it is neither causal nor streaming.",
+    "share, one `learned` share, or a `gate` per head. `mode` says what a step sees: in "
+    "`causal` the last `window` steps; in `full` all of the sequence, so that it is neither "
+    "causal nor streaming; in `heads` no time at all: the heads of one stream attend to the "
+    "heads of the other within a step, a cheap mixer of channels.",
     ports, options, sizeof(cross), setup, forward, NULL };
 
 MLS_PLUGIN("cross_attention", "1.0", "Apache-2.0", &cross_fusion);

@@ -208,6 +208,27 @@ static void attend(const double *q, const double *k, const double *v, int stride
             }
 }
 
+/* heads of one step at heads of the same step */
+static void attend_heads(const double *q, const double *kv, int heads, double *o)
+{
+    const int d = D / heads;
+    for (int r = 0; r < T * B; r++)
+        for (int h = 0; h < heads; h++) {
+            double p[D], sum = 0.0;
+            for (int g = 0; g < heads; g++) {
+                double dot = 0.0;
+                for (int e = 0; e < d; e++) dot += q[r * D + h * d + e] * kv[r * 2 * D + g * d + e];
+                sum += p[g] = exp(dot / sqrt((double)d));
+            }
+            for (int e = 0; e < d; e++) {
+                double *to = o + r * D + h * d + e;
+                *to = 0.0;
+                for (int g = 0; g < heads; g++)
+                    *to += p[g] / sum * kv[r * 2 * D + D + g * d + e];
+            }
+        }
+}
+
 static void plain_mlp(bench *k, const double *x, double *y)
 {
     double hidden[2 * N];
@@ -231,10 +252,12 @@ static void plain_cross(bench *k, const double *a, const double *b, int heads, i
     linear(a, D, weight(k, "mix.a.kv.weight"), NULL, 2 * D, kv[0]);
     linear(b, D, weight(k, "mix.b.kv.weight"), NULL, 2 * D, kv[1]);
     linear(a, D, weight(k, "mix.a.q.weight"), NULL, D, q);
-    attend(q, kv[1], kv[1] + D, 2 * D, heads, window, 0, o);
+    if (window < 0) attend_heads(q, kv[1], heads, o);
+    else attend(q, kv[1], kv[1] + D, 2 * D, heads, window, 0, o);
     linear(o, D, weight(k, "mix.a.out.weight"), weight(k, "mix.a.out.bias"), D, more[0]);
     linear(b, D, weight(k, "mix.b.q.weight"), NULL, D, q);
-    attend(q, kv[0], kv[0] + D, 2 * D, heads, window, 0, o);
+    if (window < 0) attend_heads(q, kv[0], heads, o);
+    else attend(q, kv[0], kv[0] + D, 2 * D, heads, window, 0, o);
     linear(o, D, weight(k, "mix.b.out.weight"), weight(k, "mix.b.out.bias"), D, more[1]);
     for (int i = 0; i < N; i++) {
         more[0][i] += a[i];
@@ -289,8 +312,11 @@ static void test_cross(void **state)
     static const struct { const char *options; int heads, window; double share; } row[] = {
         { "", 8, T, 0.5 }, { "heads=2 window=4 alpha=0.25", 2, 4, 0.25 },
         { "heads=4 weight=learned", 4, T, 2.0 }, { "heads=4 weight=gate", 4, T, -1.0 },
-        { "heads=2 bidirectional=true alpha=1.0", 2, 0, 1.0 } };
-    for (int i = 0; i < 5; i++) {
+        { "heads=2 bidirectional=true alpha=1.0", 2, 0, 1.0 },
+        { "heads=2 mode=full alpha=1.0", 2, 0, 1.0 },
+        { "heads=4 mode=heads alpha=0.75", 4, -1, 0.75 },
+        { "heads=2 mode=heads weight=gate", 2, -1, -1.0 } };
+    for (int i = 0; i < 8; i++) {
         bench k;
         float y[N];
         double x[N], m[N], want[N], share = row[i].share;
@@ -312,10 +338,15 @@ static const char *const variant[][2] = {
     { "mixer.attention", "heads=2 bidirectional=true" },
     { "fusion.cross_attention", "" },
     { "fusion.cross_attention", "heads=2 window=4 weight=learned positions=rotary" },
-    { "fusion.cross_attention", "heads=4 weight=gate" } };
+    { "fusion.cross_attention", "heads=4 weight=gate" },
+    { "fusion.cross_attention", "heads=2 mode=full" },
+    { "fusion.cross_attention", "heads=4 mode=heads" } };
 enum { VARIANTS = sizeof variant / sizeof *variant };
 
-static int causal(int v) { return !strstr(variant[v][1], "bidirectional"); }
+static int causal(int v)
+{
+    return !strstr(variant[v][1], "bidirectional") && !strstr(variant[v][1], "full");
+}
 
 static void ragged(bench *k)
 {
@@ -439,6 +470,10 @@ static void test_refusals(void **state)
     refused("fusion.cross_attention", "heads=5", "heads = 5 does not divide the width 8");
     refused("fusion.cross_attention", "weight=gate gate_heads=3",
             "gate_heads = 3 does not divide the width 8");
+    refused("fusion.cross_attention", "mode=heads heads=1", "2 or more");
+    refused("fusion.cross_attention", "mode=heads positions=rotary", "does not see");
+    refused("fusion.cross_attention", "mode=heads bidirectional=true", "does not see");
+    refused("fusion.cross_attention", "mode=full window=4", "sees the whole sequence");
     refused("fusion.cross_attention", "weight=learned alpha=1.0", "more than 0 and less than 1");
 }
 
