@@ -552,5 +552,6 @@ int main(void)
         cmocka_unit_test(wrong_samples_are_told),
         cmocka_unit_test(only_what_counts_is_in_the_fingerprint),
     };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, up, down);
 }
