@@ -29,7 +29,8 @@ return mls.component {
   end,
   forward = function (c, x, dt, mask)
     -- What does not depend on h is done for the whole sequence at once.
-    local xz, xg, h, all = x:linear(c.wz, c.bz), x:linear(c.wg, c.bg), c:load(c.h), {}
+    local xz, xg, h = x:linear(c.wz, c.bz), x:linear(c.wg, c.bg), c:load(c.h)
+    local all, gates = {}, {}
     for t = 0, #x - 1 do
       local a = xz:steps(t, 1) + h:linear(c.uz)
       local z = a:sigmoid()
@@ -38,9 +39,10 @@ return mls.component {
       if dt then k = 1 - (a:softplus() * dt:steps(t, 1)):negate():exp() end
       if mask then k = k * mask:steps(t, 1) end
       h = h + k * (g - h)
-      all[t + 1] = h
+      all[t + 1], gates[t + 1] = h, z
     end
     c:store(c.h, h)
+    c:tap("gate", c:join(gates), nil, "z: how far a step of length 1 goes")
     return c:join(all)
   end,
 }

@@ -181,7 +181,7 @@ local AttentionSettings = {}
 ---@field name string letters, digits and _
 ---@field help? string what it is, in a line
 ---@field options? table<string, number|boolean|string|mls.OptionSettings> name = default, or a table that says more
----@field ports? mls.PortSettings[] inputs and outputs; absent: those of the kind
+---@field ports? mls.PortSettings[] inputs and outputs; absent: the usual ones of the kind, in the order of docs/authoring.md
 ---@field flags? ("causal"|"streams"|"random")[] what it promises; absent: causal and streams
 ---@field setup? fun(c: mls.Context): table? makes weights and states; the fields of the table that it returns become those of c
 ---@field forward fun(c: mls.Context, ...: mls.Tensor?): mls.Tensor, ... gets the inputs in the order of the ports and returns the outputs

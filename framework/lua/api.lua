@@ -253,7 +253,7 @@ row { class = "mls.ComponentSettings", help = "What mls.component takes", fields
   { "name", "string", "letters, digits and _" },
   { "help?", "string", "what it is, in a line" },
   { "options?", "table<string, number|boolean|string|mls.OptionSettings>", "name = default, or a table that says more" },
-  { "ports?", "mls.PortSettings[]", "inputs and outputs; absent: those of the kind" },
+  { "ports?", "mls.PortSettings[]", "inputs and outputs; absent: the usual ones of the kind, in the order of docs/authoring.md" },
   { "flags?", "(\"causal\"|\"streams\"|\"random\")[]", "what it promises; absent: causal and streams" },
   { "setup?", "fun(c: mls.Context): table?", "makes weights and states; the fields of the table that it returns become those of c" },
   { "forward", "fun(c: mls.Context, ...: mls.Tensor?): mls.Tensor, ...", "gets the inputs in the order of the ports and returns the outputs" },

@@ -104,7 +104,10 @@ static void look(int fd, const char *path, mls_error *e)
         return;
     }
     if (got < SELFMAG || memcmp(h.e_ident, ELFMAG, SELFMAG) != 0) {
-        mls_error_set(e, "%s: is not a shared object (an mls plugin is one)", path);
+        const char *end = strrchr(path, '.');
+        mls_error_set(e, "%s: is not a shared object (an mls plugin is one)%s", path,
+                      end && !strcmp(end, ".lua")
+                          ? "; a study takes a component in Lua in by require" : "");
         return;
     }
     const int order = h.e_ident[EI_DATA];
