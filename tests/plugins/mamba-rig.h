@@ -1,5 +1,6 @@
 /* mamba-rig.h - a mixer between an input projection and a head that copies: mixer.mamba,
- * or what rig_component says; `rule` of start() is the choice of its option rig_choice. */
+ * or what rig_component says; `rule` of start() is the choice of its option rig_choice, and
+ * rig_more one more option and choice. */
 #ifndef TESTS_PLUGINS_MAMBA_RIG_H
 #define TESTS_PLUGINS_MAMBA_RIG_H
 
@@ -31,6 +32,7 @@ static const mls_component *list[2] = { &copy, NULL };
 static mls_registry registry = { .component = list, .n_components = 2, .warnings = "" };
 
 static const char *rig_component = "mixer.mamba", *rig_choice = "discretization";
+static const char *rig_more[2];
 
 /* ---- A network of one block ------------------------------------------------------ */
 
@@ -85,6 +87,8 @@ static void start(rig *r, int64_t T, int64_t B, int64_t D, int64_t in, const cha
     mls_value *spec = mls_value_map(a), *nodes = mls_value_map(a), *m = mls_value_map(a);
     mls_value_set(a, m, "component", mls_value_string(a, rig_component));
     if (rule) mls_value_set(a, m, rig_choice, mls_value_string(a, rule));
+    if (rig_more[0])
+        mls_value_set(a, m, rig_more[0], mls_value_string(a, rig_more[1]));
     for (; s && s->name; s++)
         mls_value_set(a, m, s->name, s->is_bool ? mls_value_bool(a, (int)s->value)
                                                 : mls_value_int(a, s->value));
@@ -125,7 +129,7 @@ static const float *ahead(rig *r, const mls_batch *b)
     return y->data;
 }
 
-static float *state_of(rig *r, const char *name, int *index, int64_t *width)
+static inline float *state_of(rig *r, const char *name, int *index, int64_t *width)
 {
     float *value;
     for (int i = 0; i < mls_run_states(r->run); i++)
