@@ -112,6 +112,9 @@ static int batch(lua_State *L)
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     mls_lua_only(L, 2, names, "data:batch");
+    if (d->busy)
+        return mls_lua_raise(L, "data:batch: a task cannot ask for batches of itself while it "
+                                "makes one");
     lua_getfield(L, 2, "split");
     const int split = split_of(L, luaL_optstring(L, -1, "training"));
     lua_getfield(L, 2, "carry");
@@ -127,9 +130,11 @@ static int batch(lua_State *L)
         index %= all;
     }
     mls_error e = { 0 };
+    d->busy = 1;
     const mls_batch *b = split == MLS_TRAINING
         ? mls_stage_train(d->stage, epoch < 0 ? 0 : epoch, index, carry, &e)
         : mls_stage_eval(d->stage, split, index, &e);
+    d->busy = 0;
     if (!b) return mls_lua_raise(L, "%s", e.text);
     const mls_task_shape *s = mls_feed_shape(d->feed);
     const int64_t T = b->steps, B = b->batch, scored = s->per_step ? T : 1;

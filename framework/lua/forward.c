@@ -49,13 +49,20 @@ static void read_input(lua_State *L, mls_lua_net *n, int index)
     else b->x = x;
 }
 
+/* Without metamethods: they could run this very net in between. */
+static int field(lua_State *L, int index, const char *name)
+{
+    lua_pushstring(L, name);
+    return lua_rawget(L, index);
+}
+
 /* mask and dt: [T][B], in the table at index; or NULL. */
 static const float *service(lua_State *L, mls_lua_net *n, int index, const char *name)
 {
     if (!lua_istable(L, index)) return NULL;
     int64_t dim[3];
     const float *x = NULL;
-    if (lua_getfield(L, index, name) != LUA_TNIL) {
+    if (field(L, index, name) != LUA_TNIL) {
         x = mls_lua_numbers(L, -1, name, &n->input, dim, NULL);
         if (dim[0] * dim[1] * dim[2] != n->batch.steps * n->batch.batch ||
             dim[0] != n->batch.steps)
@@ -70,7 +77,7 @@ static const float *service(lua_State *L, mls_lua_net *n, int index, const char 
 static int option(lua_State *L, const char *name, int def)
 {
     if (lua_isnil(L, 4)) return def;
-    const int type = lua_getfield(L, 4, name);
+    const int type = field(L, 4, name);
     if (type != LUA_TNIL && type != LUA_TBOOLEAN)
         mls_lua_raise(L, "net:forward: %s is a %s value, expected true or false", name,
                       luaL_typename(L, -1));
@@ -178,7 +185,7 @@ static void take_states(lua_State *L, mls_lua_net *n, mls_run *run, int index)
 static uint64_t number_of(lua_State *L, mls_lua_net *n, int train)
 {
     const uint64_t noise = mls_philox_key(n->seed, "loop", "step") >> 1;
-    if (!lua_isnil(L, 4) && lua_getfield(L, 4, "step") != LUA_TNIL) {
+    if (!lua_isnil(L, 4) && field(L, 4, "step") != LUA_TNIL) {
         int fits;
         const lua_Integer k = lua_tointegerx(L, -1, &fits);
         if (!fits) mls_lua_raise(L, "net:forward: step is no whole number");
@@ -192,8 +199,8 @@ static uint64_t number_of(lua_State *L, mls_lua_net *n, int train)
 static int unpack(lua_State *L)
 {
     if (!lua_istable(L, 2)) return 0;
-    lua_getfield(L, 2, "token");
-    if (lua_isnil(L, -1)) lua_getfield(L, 2, "x");
+    field(L, 2, "token");
+    if (lua_isnil(L, -1)) field(L, 2, "x");
     if (lua_isnil(L, -1)) return 0;
     lua_pushvalue(L, 2);
     lua_replace(L, 5);
@@ -208,6 +215,7 @@ static int forward(lua_State *L)
     lua_settop(L, 4);
     lua_pushnil(L);                              /* 5: the batch that x came in */
     mls_lua_net *n = mls_lua_check_net(L, 1);
+    mls_lua_idle(L, n, "net:forward");
     if (!lua_isnil(L, 4)) {
         luaL_checktype(L, 4, LUA_TTABLE);
         mls_lua_only(L, 4, names, "net:forward");
@@ -230,7 +238,10 @@ static int forward(lua_State *L)
     take_states(L, n, run, 3);
     const mls_observer o = mls_lua_observer(n);
     mls_run_observe(run, n->record ? &o : NULL);
-    mls_t y = mls_run_forward(run, &n->batch, number_of(L, n, train));
+    const uint64_t number = number_of(L, n, train);
+    n->busy = 1;
+    mls_t y = mls_run_forward(run, &n->batch, number);
+    n->busy = 0;
     mls_error *e = mls_run_error(run);
     if (!y || e->set) {
         lua_pushstring(L, e->set ? e->text : "the network gave no output");

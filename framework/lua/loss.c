@@ -167,7 +167,9 @@ static int backward(lua_State *L)
                                 "kept for it");
     if (!mls_tape_tracks(loss))
         return mls_lua_raise(L, "backward(): no weight has a part in this number");
+    n->busy = 1;                                 /* what is not kept is computed again    */
     mls_run_backward_of(n->now, loss, scale);
+    n->busy = 0;
     s->closed = done;
     mls_error *e = mls_run_error(n->now);
     if (!e->set) return 0;

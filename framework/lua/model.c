@@ -12,10 +12,18 @@ const char mls_lua_net_name[] = "mls.net";
 mls_lua_net *mls_lua_check_net(lua_State *L, int index)
 {
     mls_lua_net *n = luaL_testudata(L, index, mls_lua_net_name);
-    if (!n || !n->net)
+    if (n && !n->net) mls_lua_raise(L, "this net has been collected");
+    if (!n)
         mls_lua_raise(L, "expected a net, as mls.build gives, found a %s value",
                       luaL_typename(L, index));
     return n;
+}
+
+void mls_lua_idle(lua_State *L, const mls_lua_net *n, const char *what)
+{
+    if (n->busy)
+        mls_lua_raise(L, "%s: this net is running; a component of it cannot run it again",
+                      what);
 }
 
 mls_lua_net *mls_lua_push_net(lua_State *L)
@@ -34,6 +42,7 @@ static int collect(lua_State *L)
 {
     mls_lua_net *n = lua_touserdata(L, 1);
     if (n->step) mls_lua_step_end(n->step);
+    if (n->step) n->step->over = 1;              /* a finalizer may still have its weights */
     for (int i = 0; i < n->n_runs; i++) mls_run_free(n->run[i].run);
     n->n_runs = 0;
     mls_model_close(&n->m);
@@ -220,7 +229,11 @@ float *mls_lua_numbers(lua_State *L, int index, const char *what, mls_arena *a,
         mls_lua_raise(L, "%s: expected a tensor or a table of numbers, found a %s value",
                       what, luaL_typename(L, index));
     if (rank) *rank = r.rank;
-    const int64_t count = dim[0] * dim[1] * dim[2];
+    int64_t count;
+    if (__builtin_mul_overflow(dim[0], dim[1], &count) ||
+        __builtin_mul_overflow(count, dim[2], &count) || count > INT64_MAX / 8)
+        mls_lua_raise(L, "%s is [%lld][%lld][%lld]: too large", what, (long long)dim[0],
+                      (long long)dim[1], (long long)dim[2]);
     float *out = r.at = mls_arena_alloc(a, (size_t)(count + 1) * sizeof *out);
     if (!out) mls_lua_raise(L, "%s: out of memory", what);
     if (t) memcpy(out, t->data, (size_t)count * sizeof *out);

@@ -25,6 +25,7 @@ typedef struct mls_lua_net {
     mls_lua_run   run[MLS_LUA_RUNS];   /* the one used longest ago makes room             */
     int           n_runs;
     mls_run      *now;            /* of the last forward; NULL: it failed or none was     */
+    int           busy;           /* it runs: its components may call Lua                 */
     mls_lua_step *step;
     mls_arena     input;          /* the batch, until the next forward                    */
     mls_batch     batch;
@@ -42,9 +43,12 @@ typedef struct mls_lua_data {
     uint64_t    seed;
     mls_stage  *stage;            /* for the last batch size                              */
     int64_t     batch;
+    int         busy;             /* a task in Lua is making samples                      */
 } mls_lua_data;
 
 mls_lua_net  *mls_lua_check_net(lua_State *L, int index);
+/* Raises while n runs: a component must not run the net that it is a part of. */
+void          mls_lua_idle(lua_State *L, const mls_lua_net *n, const char *what);
 mls_lua_data *mls_lua_check_data(lua_State *L, int index);
 
 /* Pushes an empty net with its step; the caller fills m, then sets net and seed.         */

@@ -32,6 +32,9 @@ static struct mls_lua_optimiser *check(lua_State *L)
     if (!o)
         mls_lua_raise(L, "expected an optimiser, as net:optimiser gives, found a %s value",
                       luaL_typename(L, 1));
+    lua_getiuservalue(L, 1, 1);
+    mls_lua_check_net(L, -1);                    /* a finalizer may come after the net's  */
+    lua_pop(L, 1);
     return o;
 }
 

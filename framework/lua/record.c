@@ -70,9 +70,12 @@ mls_observer mls_lua_observer(mls_lua_net *n)
 
 static int n_channels(lua_State *L, mls_lua_net *n, mls_channel **list, mls_arena *a)
 {
+    mls_lua_idle(L, n, "net:channels and net:record");
     mls_run *run = n->n_runs ? n->run[0].run : mls_lua_run_for(L, n, 1, 0);
     /* its dry run has tensors of its own, but the context that it shares is now another's */
+    n->busy = 1;
     const int count = mls_run_channels(run, list, a);
+    n->busy = 0;
     mls_lua_step_end(n->step);
     n->now = NULL;
     return count;

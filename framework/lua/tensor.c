@@ -47,7 +47,7 @@ mls_lua_step *mls_lua_step_push(lua_State *L)
 
 void mls_lua_step_begin(mls_lua_step *s, mls_ctx *c)
 {
-    *s = (mls_lua_step){ c, s->serial + 1, NULL };
+    *s = (mls_lua_step){ c, s->serial + 1, NULL, 0 };
 }
 
 void mls_lua_step_end(mls_lua_step *s) { mls_lua_step_begin(s, NULL); }
@@ -111,12 +111,15 @@ void mls_lua_push_view(lua_State *L, int owner, int step, float *data, float *gr
 /* Serials of steps begin at 1; a weight has 0. */
 static int gone(const tensor *x)
 {
-    return x->life == STEP_TENSOR
-        && ((x->serial && x->serial != x->step->serial) || !x->step->c);
+    if (x->life != STEP_TENSOR)
+        return x->life == VIEW && x->step->over;
+    return (x->serial && x->serial != x->step->serial) || !x->step->c;
 }
 
 static void alive(lua_State *L, const tensor *x)
 {
+    if (gone(x) && x->life == VIEW)
+        mls_lua_raise(L, "this tensor is gone with its net");
     if (gone(x))
         mls_lua_raise(L, "this tensor is gone: it belonged to a step that has ended (a "
                          "forward replaces the one before it; x:copy() keeps numbers)");
@@ -176,7 +179,9 @@ mls_t mls_lua_readable(lua_State *L, int index)
 mls_t mls_lua_writable(lua_State *L, int index)
 {
     const tensor *x = luaL_testudata(L, index, TENSOR);
-    return x && x->life != STEP_TENSOR && (x->t->data || !x->t->count) ? x->t : NULL;
+    if (!x || x->life == STEP_TENSOR) return NULL;
+    alive(L, x);
+    return x->t->data || !x->t->count ? x->t : NULL;
 }
 
 mls_lua_step *mls_lua_push_step_of(lua_State *L, int index)

@@ -25,6 +25,7 @@ typedef struct mls_lua_step {
     mls_ctx    *c;                /* NULL: none is running                              */
     uint64_t    serial;
     const char *closed;           /* NULL, or why its tensors can only be read any more */
+    int         over;             /* what its views look into is gone                   */
 } mls_lua_step;
 
 void          mls_lua_tensor_open(lua_State *L);        /* once a state: the metatables  */

@@ -223,6 +223,54 @@ do
   ok(true, "nets, steps and optimisers are collected in any order")
 end
 
+-- ---- what a net's own components and finalizers may not do ------------------------------------------
+do
+  local inside
+  local meddler = mls.component {
+    kind = "fusion", name = "meddler",
+    forward = function (_, a) if inside then inside() end return a end,
+  }
+  local net = mls.build(mls.modes.parallel { width = 8, layers = 1, fusion = meddler {},
+                                             liquid = mls.liquid.cfc {} }, task)
+  local x = { { 1, 2 }, { 3, 1 }, { 2, 2 } }
+  local before = net:forward(x):totable()
+  inside = function () net:forward(x) end
+  fails("this net is running", function () net:forward(x) end)
+  inside = function () pcall(net.forward, net, { { 1, 2, 3 } }) end
+  ok(same(net:forward(x):totable(), before), "a net refuses to run within itself, and goes on")
+  inside = function () net:channels() end
+  fails("this net is running", function () net:forward(x) end)
+  inside = nil
+  local meddling = setmetatable({ train = false }, { __index = function ()
+    for b = 1, 10 do
+      local other = { {} }
+      for i = 1, b do other[1][i] = 1 end
+      net:forward(other)
+    end
+  end })
+  ok(same(net:forward(x, nil, meddling).shape, { 3, 2, 4 }), "options are read without metamethods")
+  local said = {}
+  local last = setmetatable({}, { __gc = function (self)
+    for _, f in ipairs {
+      function () self.w:get(0, 0, 0) end, function () self.w:set(1) end,
+      function () self.opt:step() end, function () return self.w + self.w end,
+    } do said[#said + 1] = pcall(f) end
+  end })
+  last.net = build(7)                          -- marked later, so it is collected before
+  last.w, last.opt = last.net:weight "head.weight", last.net:optimiser { steps = 3 }
+  last = nil
+  collectgarbage() collectgarbage()
+  ok(#said == 4 and not (said[1] or said[2] or said[3] or said[4]),
+    "a finalizer after the net's finds its weights and optimiser gone")
+  local row = {}
+  for i = 1, 1 << 21 do row[i] = 1 end
+  local plane = {}
+  for i = 1, 1 << 21 do plane[i] = row end
+  local cube = {}
+  for i = 1, 1 << 21 do cube[i] = plane end
+  fails("too large", function () mls.tensor(cube) end)
+end
+
 -- ---- progress -------------------------------------------------------------------------------------
 do
   local sum = 0
