@@ -39,6 +39,9 @@ mls.build = wrap(function (network, task, options)
   options = options or {}
   if type(options) ~= "table" then fail "mls.build: the third argument is { seed = }" end
   only(options, seeded, "mls.build")
+  if options.seed ~= nil and math.type(options.seed) ~= "integer" then
+    fail(("mls.build: seed is %s, expected a whole number"):format(tostring(options.seed)))
+  end
   if type(task) == "table" and task.component then
     task = core.open(task, { seed = options.seed })
   end
@@ -94,6 +97,10 @@ mls.progress = wrap(function (n, options)
   options = options or {}
   if math.type(n) ~= "integer" or n < 0 then fail "mls.progress wants a number of steps" end
   only(options, settings, "mls.progress")
+  local every = options.every
+  if every ~= nil and (math.type(every) ~= "integer" or every < 1) then
+    fail(("mls.progress: every is %s, expected a number of steps"):format(tostring(every)))
+  end
   if options.save and type(options.save) ~= "table" then
     fail "mls.progress: save is { net, path [, optimiser] }"
   end
@@ -107,7 +114,7 @@ mls.progress = wrap(function (n, options)
     painted, shown = bar, core.clock()
   end
   local function due ()
-    if options.every then return i % options.every == 0 end
+    if every then return i % every == 0 end
     return core.clock() - shown >= pause
   end
   local function leave ()

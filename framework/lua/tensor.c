@@ -31,7 +31,10 @@ int mls_lua_raise(lua_State *L, const char *fmt, ...)
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     const char *place = mls_lua_push_place(L, 0);
-    lua_pushfstring(L, "%s%s%s", place, *place ? ": " : "", text);
+    const size_t n = strlen(place);              /* what is told may be placed already    */
+    const int placed = n && !strncmp(text, place, n) && text[n] == ':';
+    if (placed) lua_pushstring(L, text);
+    else lua_pushfstring(L, "%s%s%s", place, n ? ": " : "", text);
     return lua_error(L);
 }
 

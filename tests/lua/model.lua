@@ -277,5 +277,10 @@ do
   for i in mls.progress(4) do sum = sum + i if i == 3 then break end end
   ok(sum == 6, "a loop with progress, left early")
   fails("did you mean 'every'", function () mls.progress(3, { evry = 1 }) end)
+  fails("every is 0, expected", function () mls.progress(3, { every = 0 }) end)
+  fails("seed is x, expected", function () build "x" end)
+  fails("^[^:]*model.lua:%d+: network.width", function ()
+    mls.build(mls.modes.sequential { width = 1 << 40, layers = 1 }, task)
+  end)
 end
 print("1.." .. n)
