@@ -1,0 +1,185 @@
+/* s4d_scan.h - the two inner loops of s4d.c, for LANES channels at a time; see lanes.h.
+ * An item is one sample and CHANNELS channels; MODES complex modes of each stay in
+ * registers over a chunk of CHUNK steps, and only h at the borders of chunks is written.
+ */
+#include "lanes.h"
+#define BLOCKS (CHANNELS / LANES)
+
+/* MODES modes of LANES channels: two parts of a number for each. */
+typedef struct FN(pair) { VF re[MODES], im[MODES]; } FN(pair);
+
+/* Rows 2 m and 2 m + 1 of a table of `stride` channels; 0 beyond the last mode. */
+FUN void FN(take_pair)(const float *from, int64_t stride, int64_t modes, int64_t width,
+                       FN(pair) *to)
+{
+    for (int64_t m = 0; m < MODES; m++) {
+        to->re[m] = to->im[m] = (VF){ 0 };
+        if (m >= modes) continue;
+        to->re[m] = FN(take)(from + 2 * m * stride, width);
+        to->im[m] = FN(take)(from + (2 * m + 1) * stride, width);
+    }
+}
+
+FUN void FN(put_pair)(float *to, int64_t stride, int64_t modes, int64_t width,
+                      const FN(pair) *x)
+{
+    for (int64_t m = 0; m < MODES && m < modes; m++) {
+        FN(put)(to + 2 * m * stride, x->re[m], width);
+        FN(put)(to + (2 * m + 1) * stride, x->im[m], width);
+    }
+}
+
+/* h and y over one chunk.  keep [len + 1]: NULL, or filled for backward. */
+FUN void FN(advance)(int64_t len, const char *off, const VF *u, const FN(pair) *A,
+                     const FN(pair) *C, FN(pair) *h, VF *y, FN(pair) *keep)
+{
+    const FN(pair) a = *A, c = *C;
+    FN(pair) s = *h;
+    if (keep) keep[0] = s;
+    for (int64_t t = 0; t < len; t++) {
+        if (!off[t]) {
+            VF sum = { 0 };
+            for (int m = 0; m < MODES; m++) {
+                const VF re = s.re[m], im = s.im[m];
+                s.re[m] = a.re[m] * re + (u[t] - a.im[m] * im);
+                s.im[m] = a.re[m] * im + a.im[m] * re;
+                if (y) sum += s.re[m] * c.re[m] + s.im[m] * c.im[m];
+            }
+            if (y) y[t] += sum;
+        }
+        if (keep) keep[t + 1] = s;
+    }
+    *h = s;
+}
+
+/* u of one chunk and which steps are padding. */
+FUN void FN(prepare)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64_t e0,
+                     int64_t width, char *off, VF (*u)[CHUNK])
+{
+    for (int64_t t = 0; t < len; t++) {
+        const int64_t at = (t0 + t) * j->B + b;
+        off[t] = j->mask && j->mask[at] == 0.0f;
+        for (int64_t k = 0; k * LANES < width; k++)
+            u[k][t] = FN(take)(j->u + at * j->H + e0 + k * LANES, width - k * LANES);
+    }
+}
+
+TARGET static void FN(forward_item)(int64_t item, void *arg)
+{
+    const scan_job *j = arg;
+    const int64_t b = item / j->segments, e0 = item % j->segments * CHANNELS, H = j->H;
+    const int64_t width = H - e0 < CHANNELS ? H - e0 : CHANNELS;
+    VF u[BLOCKS][CHUNK], y[BLOCKS][CHUNK];
+    char off[CHUNK];
+
+    for (int64_t chunk = 0; chunk < j->chunks; chunk++) {
+        const int64_t t0 = chunk * CHUNK, len = j->T - t0 < CHUNK ? j->T - t0 : CHUNK;
+        const float *from = scan_begin(j, chunk, b) + e0;
+        float *to = (chunk + 1 < j->chunks ? (float *)scan_begin(j, chunk + 1, b)
+                                           : j->h1 + b * 2 * j->M * H) + e0;
+        FN(prepare)(j, t0, len, b, e0, width, off, u);
+        for (int64_t k = 0; k * LANES < width; k++) {
+            const int64_t c = k * LANES, n = width - c;
+            const VF skip = FN(take)(j->skip + e0 + c, n);
+            for (int64_t t = 0; t < len; t++) y[k][t] = skip * u[k][t];
+            for (int64_t m = 0; m < j->M; m += MODES) {
+                FN(pair) A, C, h;
+                FN(take_pair)(j->a + 2 * m * H + e0 + c, H, j->M - m, n, &A);
+                FN(take_pair)(j->c + 2 * m * H + e0 + c, H, j->M - m, n, &C);
+                FN(take_pair)(from + 2 * m * H + c, H, j->M - m, n, &h);
+                FN(advance)(len, off, u[k], &A, &C, &h, y[k], NULL);
+                FN(put_pair)(to + 2 * m * H + c, H, j->M - m, n, &h);
+            }
+        }
+        for (int64_t t = 0; t < len; t++)
+            for (int64_t k = 0; k * LANES < width; k++)
+                FN(put)(j->y + ((t0 + t) * j->B + b) * H + e0 + k * LANES,
+                        off[t] ? (VF){ 0 } : y[k][t], width - k * LANES);
+    }
+}
+
+/* ---- Backward -------------------------------------------------------------------- */
+
+/* gh: d loss / d h, carried; gA, gC: added to. */
+FUN void FN(retreat)(int64_t len, const char *off, const VF *dy, const FN(pair) *A,
+                     const FN(pair) *C, const FN(pair) *keep, FN(pair) *gh, FN(pair) *gA,
+                     FN(pair) *gC, VF *gu)
+{
+    const FN(pair) a = *A, c = *C;
+    FN(pair) g = *gh, ga = *gA, gc = *gC;
+    for (int64_t t = len - 1; t >= 0; t--) {
+        if (off[t]) continue;
+        const FN(pair) *was = keep + t, *is = keep + t + 1;
+        const VF d = dy[t];
+        VF sum = { 0 };
+        for (int m = 0; m < MODES; m++) {
+            const VF re = g.re[m] + d * c.re[m], im = g.im[m] + d * c.im[m];
+            gc.re[m] += d * is->re[m];
+            gc.im[m] += d * is->im[m];
+            ga.re[m] += re * was->re[m] + im * was->im[m];
+            ga.im[m] += im * was->re[m] - re * was->im[m];
+            sum += re;
+            g.re[m] = a.re[m] * re + a.im[m] * im;
+            g.im[m] = a.re[m] * im - a.im[m] * re;
+        }
+        gu[t] += sum;
+    }
+    *gh = g, *gA = ga, *gC = gc;
+}
+
+FUN void FN(backward_block)(const scan_job *j, int64_t chunk, int64_t len, int64_t b,
+                            int64_t e, int64_t n, const char *off, const VF *u, const VF *dy,
+                            VF *gu)
+{
+    const int64_t H = j->H, rows = 2 * j->M * H;
+    const float *from = scan_begin(j, chunk, b) + e;
+    FN(pair) keep[CHUNK + 1];
+    for (int64_t m = 0; m < j->M; m += MODES) {
+        const int64_t at = 2 * m * H + e, left = j->M - m;
+        FN(pair) A, C, h, gh, gA, gC;
+        FN(take_pair)(j->a + at, H, left, n, &A);
+        FN(take_pair)(j->c + at, H, left, n, &C);
+        FN(take_pair)(from + 2 * m * H, H, left, n, &h);
+        FN(take_pair)(j->carry + b * rows + at, H, left, n, &gh);
+        FN(take_pair)(j->ga + b * rows + at, H, left, n, &gA);
+        FN(take_pair)(j->gc + b * rows + at, H, left, n, &gC);
+        FN(advance)(len, off, u, &A, &C, &h, NULL, keep);
+        FN(retreat)(len, off, dy, &A, &C, keep, &gh, &gA, &gC, gu);
+        FN(put_pair)(j->carry + b * rows + at, H, left, n, &gh);
+        FN(put_pair)(j->ga + b * rows + at, H, left, n, &gA);
+        FN(put_pair)(j->gc + b * rows + at, H, left, n, &gC);
+    }
+}
+
+TARGET static void FN(backward_item)(int64_t item, void *arg)
+{
+    const scan_job *j = arg;
+    const int64_t b = item / j->segments, e0 = item % j->segments * CHANNELS, H = j->H;
+    const int64_t width = H - e0 < CHANNELS ? H - e0 : CHANNELS;
+    VF u[BLOCKS][CHUNK], dy[CHUNK], gu[CHUNK];
+    char off[CHUNK];
+
+    for (int64_t chunk = j->chunks - 1; chunk >= 0; chunk--) {
+        const int64_t t0 = chunk * CHUNK, len = j->T - t0 < CHUNK ? j->T - t0 : CHUNK;
+        FN(prepare)(j, t0, len, b, e0, width, off, u);
+        for (int64_t k = 0; k * LANES < width; k++) {
+            const int64_t e = e0 + k * LANES, n = width - k * LANES;
+            const VF skip = FN(take)(j->skip + e, n);
+            VF gskip = { 0 };
+            for (int64_t t = 0; t < len; t++) {
+                const float *gy = j->gy + ((t0 + t) * j->B + b) * H + e;
+                dy[t] = (VF){ 0 };
+                if (!off[t]) dy[t] = FN(take)(gy, n);
+                if (!off[t]) gskip += dy[t] * u[k][t];
+                gu[t] = dy[t] * skip;
+            }
+            FN(gain)(j->gskip + b * H + e, gskip, n);
+            FN(backward_block)(j, chunk, len, b, e, n, off, u[k], dy, gu);
+            for (int64_t t = 0; j->gu && t < len; t++)
+                if (!off[t]) FN(gain)(j->gu + ((t0 + t) * j->B + b) * H + e, gu[t], n);
+        }
+    }
+}
+
+#undef BLOCKS
+#include "lanes_end.h"
