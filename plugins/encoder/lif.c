@@ -10,20 +10,18 @@
  *   S[t] = H(U[t] - theta)
  * reset_delay = false resets in the step of the spike: with D = S - R, then
  *   subtract: U -= theta D    subtract_beta: U -= beta theta D    zero*: U -= U D
- * H is strict (> 0) unless fire_on_equal; dH/dx is the surrogate:
- *   fast_sigmoid  1 / (1 + k|x|)^2          atan  (k/2) / (1 + (pi k x / 2)^2)
- *   sigmoid       k s(kx) (1 - s(kx))
+ * H is strict (> 0) unless fire_on_equal; dH/dx is a surrogate, with steepness k:
+ *   fast_sigmoid  1 / (1 + k|x|)^2       atan  (k/2) / (1 + (pi k x / 2)^2)
+ *   sigmoid       k s(kx) (1 - s(kx))    straight_through  1
+ *   triangle      max(0, k - k^2 |x|)    erf   k / sqrt(pi) exp(-(kx)^2)
+ *   rectangle     k where |x| < 1/(2k)
  *
  * Reference: snnTorch 0.9.4 `Leaky` (Eshraghian et al. 2023); subtract_beta is its
  * tutorial 3, zero_full its documentation.  detach_reset stops the gradient through
  * R and through D; snnTorch without delay stops it through R only.
  */
-#include <math.h>
-#include <mls/kernel.h>
+#include "spiking.h"
 
-enum { SUBTRACT, SUBTRACT_BETA, ZERO, ZERO_FULL, NO_RESET };
-enum { FAST_SIGMOID, ATAN, SIGMOID };
-enum { MEAN, LAST, SUM };
 enum { FIXED, SCALAR, PER_UNIT };
 
 typedef struct lif {
@@ -49,37 +47,6 @@ typedef struct plan {
     float slope, z, f, q;
 } plan;
 
-#define PI_F 3.14159265358979324f
-
-/* The rows of a step never overlap; gcc loses `restrict` when it inlines. */
-#if defined(__GNUC__) && !defined(__clang__)
-#define NO_OVERLAP _Pragma("GCC ivdep")
-#else
-#define NO_OVERLAP
-#endif
-
-MLS_INLINE float slope_at(int surrogate, float k, float x)
-{
-    if (surrogate == FAST_SIGMOID) {
-        const float d = 1.0f + k * fabsf(x);
-        return 1.0f / (d * d);
-    }
-    if (surrogate == ATAN) {
-        const float a = 0.5f * PI_F * k * x;
-        return 0.5f * k / (1.0f + a * a);
-    }
-    const float s = mls_sigmoidf(k * x);
-    return k * s * (1.0f - s);
-}
-
-/* The primitive of slope_at that is 1/2 at 0: what MLS_SMOOTH puts in place of H. */
-MLS_INLINE float smooth_step(int surrogate, float k, float x)
-{
-    if (surrogate == FAST_SIGMOID) return 0.5f + x / (1.0f + k * fabsf(x));
-    if (surrogate == ATAN) return 0.5f + atanf(0.5f * PI_F * k * x) / PI_F;
-    return mls_sigmoidf(k * x);
-}
-
 static int make_plan(plan *g, const mls_call *k)
 {
     const lif *p = k->attr;
@@ -89,7 +56,6 @@ static int make_plan(plan *g, const mls_call *k)
     mls_t w = k->out[3] ? k->out[3] : M == 1 ? k->out[1] : k->out[2];
     float *c = mls->scratch(k, (size_t)(4 * N) * sizeof *c);
     if (!c) return 0;
-    static const double standard[] = { 25.0, 2.0, 25.0 };
     *g = (plan){ .k = k,
                  .p = p,
                  .T = x->dim[0],
@@ -103,7 +69,7 @@ static int make_plan(plan *g, const mls_call *k)
                  .theta = c + N,
                  .fire = c + 2 * N,
                  .cut = c + 3 * N,
-                 .slope = (float)(p->slope > 0.0 ? p->slope : standard[p->surrogate]),
+                 .slope = usual_slope(p->surrogate, p->slope),
                  .z = p->reset == ZERO || p->reset == ZERO_FULL,
                  .f = p->reset == ZERO_FULL,
                  .q = p->reset == ZERO || p->reset == ZERO_FULL };
@@ -294,8 +260,10 @@ MLS_INLINE void backward_sample(int64_t b, void *arg)
                 back_kind(g, old, xt, u, gs, share, dx, b, FAST_SIGMOID);
             else if (kind == ATAN)
                 back_kind(g, old, xt, u, gs, share, dx, b, ATAN);
-            else
+            else if (kind == SIGMOID)
                 back_kind(g, old, xt, u, gs, share, dx, b, SIGMOID);
+            else
+                back_kind(g, old, xt, u, gs, share, dx, b, kind);
         }
     }
     if (v0->grad)
@@ -420,20 +388,20 @@ static const mls_option options[] = {
             "feed W x + b; false: x is the current"),
     MLS_OPT(lif, beta, MLS_REAL, 0.9, 0, 1, "1/step", "membrane decay per step"),
     MLS_OPT(lif, threshold, MLS_REAL, 1.0, 1e-3, 1e3, NULL, "firing threshold"),
-    MLS_OPT_CHOICE(lif, reset, "subtract|subtract_beta|zero|zero_full|none",
+    MLS_OPT_CHOICE(lif, reset, RESETS,
                    "what a spike does to the membrane"),
     MLS_OPT(lif, reset_delay, MLS_BOOL, 1, 0, 0, NULL,
             "reset one step after the spike, as snnTorch; false: in the same step"),
     MLS_OPT(lif, detach_reset, MLS_BOOL, 1, 0, 0, NULL,
             "no gradient through the reset"),
     MLS_OPT(lif, fire_on_equal, MLS_BOOL, 0, 0, 0, NULL, "spike at u = threshold too"),
-    MLS_OPT_CHOICE(lif, surrogate, "fast_sigmoid|atan|sigmoid",
+    MLS_OPT_CHOICE(lif, surrogate, SURROGATES,
                    "derivative of the spike"),
     MLS_OPT(lif, slope, MLS_REAL, 0, 0, 1000, NULL,
-            "steepness of the surrogate; 0: its own default, 25, 2 and 25"),
+            SLOPE_HELP),
     MLS_OPT(lif, steps, MLS_INT, 1, 1, 1024, NULL,
             "inner steps per token, all with the token's current"),
-    MLS_OPT_CHOICE(lif, readout, "mean|last|sum",
+    MLS_OPT_CHOICE(lif, readout, READOUTS,
                    "output of a token over its inner steps"),
     MLS_OPT_CHOICE(lif, learn_beta, "none|scalar|unit",
                    "train the decay, kept in [0, 1]"),

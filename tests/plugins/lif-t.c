@@ -136,8 +136,12 @@ static void has_the_declared_surrogates(void **state)
         float at[2], peak;
     } want[] = { { "surrogate: fast_sigmoid", { 0.081633f, 0.005487f }, 1.0f },
                  { "surrogate: atan", { 0.910170f, 0.288400f }, 1.0f },
-                 { "surrogate: sigmoid", { 1.752593f, 9.3e-5f }, 6.25f } };
-    for (int i = 0; i < 3; i++) {
+                 { "surrogate: sigmoid", { 1.752593f, 9.3e-5f }, 6.25f },
+                 { "surrogate: triangle", { 0.9f, 0.5f }, 1.0f },
+                 { "surrogate: erf", { 1.084135f, 0.415107f }, 1.128379f },
+                 { "surrogate: rectangle", { 1.0f, 0.0f }, 1.0f },
+                 { "surrogate: straight_through", { 1.0f, 1.0f }, 1.0f } };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         char options[128];
         float *grad = NULL;
         snprintf(options, sizeof options, "project: false, %s", want[i].options);
@@ -169,6 +173,8 @@ static const char *const smooth[] = {
     "surrogate: atan, learn_beta: unit, learn_threshold: scalar",
     "surrogate: atan, reset: subtract_beta, learn_beta: unit, learn_threshold: unit",
     "surrogate: atan, reset: zero_full, learn_beta: scalar, learn_threshold: unit",
+    "surrogate: straight_through",
+    "surrogate: erf, slope: 1.5, learn_beta: unit",
     "surrogate: atan, steps: 3, learn_beta: scalar",
     "surrogate: atan, steps: 3, readout: last",
     "surrogate: atan, steps: 2, readout: sum, reset_delay: false",
