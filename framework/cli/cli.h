@@ -111,6 +111,7 @@ int mls_verb_study(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_recover(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_lua(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_repl(int argc, char **argv, mls_registry *r, mls_error *e);
+extern const mls_flag mls_cli_new_flags[];
 int mls_verb_new(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_validate(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_list(int argc, char **argv, mls_registry *r, mls_error *e);

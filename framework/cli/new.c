@@ -33,8 +33,10 @@ typedef struct project {
     const kind  *k;
     const char  *name, *folder;
     const char  *tree, *pc;      /* build tree of this program, or folder of its mls.pc; "" */
+    const char  *start;          /* what a study begins with                                */
     const char  *written[8];     /* full paths, in order                                    */
     int          n;
+    int          lua;            /* the component is to be in Lua                           */
     int          made;           /* the folder is ours                                      */
 } project;
 
@@ -152,7 +154,7 @@ static const char *value_of(const project *p, const char *mark, size_t n)
     const struct { const char *mark, *value; } known[] = {
         { "@NAME@", p->name }, { "@KIND@", p->k->name }, { "@PEER@", p->k->peer },
         { "@WHAT@", p->k->what }, { "@BREAK@", p->k->stop },
-        { "@MLS@", unless_odd(p->tree) }, { "@PC@", unless_odd(p->pc) }
+        { "@START@", p->start }, { "@MLS@", unless_odd(p->tree) }, { "@PC@", unless_odd(p->pc) }
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strlen(known[i].mark) == n && !strncmp(mark, known[i].mark, n))
@@ -234,18 +236,32 @@ static void write_project(project *p, mls_error *e)
 {
     open_folder(p, e);
     if (e->set) return;
-    write_file(p, mls_arena_printf(p->a, "%s.c", p->k->name),
-               mls_arena_printf(p->a, "%s.c", p->name), e);
-    write_file(p, "project.mk", "Makefile", e);
-    write_file(p, mls_arena_printf(p->a, "%s.lua", p->k->name), "study.lua", e);
-    write_file(p, "readme.md", "README.md", e);
-    write_file(p, "ignore", ".gitignore", e);
+    mls_arena *a = p->a;
+    const char *language = p->lua ? "lua" : "c";
+    write_file(p, mls_arena_printf(a, "%s%s.%s", p->lua ? "lua-" : "", p->k->name, language),
+               mls_arena_printf(a, "%s.%s", p->name, language), e);
+    if (!p->lua) write_file(p, "project.mk", "Makefile", e);
+    p->start = p->lua
+        ? mls_arena_printf(a, "--   mls run study.lua -j2\nlocal mls = require \"mls\"\n"
+                           "require \"%s\"", p->name)
+        : "--   make try                      the plugin beside this file, then this study\n"
+          "--   mls run study.lua -j2         once it is installed\nlocal mls = require \"mls\"";
+    write_file(p, mls_arena_printf(a, "%s.lua", p->k->name), "study.lua", e);
+    if (!p->lua) write_file(p, "readme.md", "README.md", e);
+    if (!p->lua) write_file(p, "ignore", ".gitignore", e);
     if (e->set) take_back(p);
 }
 
 static void report(const project *p)
 {
     for (int i = 0; i < p->n; i++) fprintf(stdout, "%s\n", p->written[i]);
+    if (p->lua) {
+        fprintf(stdout, "\n%s.%s is written.  Next:\n"
+                "  mls validate %s     asks whether it is right\n"
+                "  mls run %s/study.lua%*s tries it in a study\n",
+                p->k->name, p->name, p->written[0], p->folder, (int)strlen(p->name) + 4, "");
+        return;
+    }
     fprintf(stdout, "\n%s.%s is written.  Next:\n"
             "  cd %s && make check     builds it and asks whether it is right\n"
             "  make try%*s tries it in a study\n"
@@ -254,19 +270,24 @@ static void report(const project *p)
             (int)strlen(p->folder) + 7, "");
 }
 
+const mls_flag mls_cli_new_flags[] = {
+    { "--lua", MLS_FLAG_NONE, NULL, "the component as one file of Lua, and a study beside it" },
+    { NULL, MLS_FLAG_NONE, NULL, NULL }
+};
+
 int mls_verb_new(int argc, char **argv, mls_registry *r, mls_error *e)
 {
-    static const mls_flag none[] = { { NULL, MLS_FLAG_NONE, NULL, NULL } };
     mls_arena a = { 0 };
     mls_args args;
     project p = { .a = &a };
     int status = MLS_EXIT_USAGE;
-    if (!mls_args_parse(&args, &a, argc, argv, none, e)) {
+    if (!mls_args_parse(&args, &a, argc, argv, mls_cli_new_flags, e)) {
         /* said in e */
     } else if (args.n_words < 2 || args.n_words > 3) {
         mls_error_set(e, "expected mls new KIND NAME [DIR], as in: mls new liquid leaky%s",
                       args.n_words ? "" : " (mls new --help names the kinds)");
     } else {
+        p.lua = mls_args_has(&args, "--lua");
         p.name = args.word[1];
         p.folder = args.n_words > 2 ? args.word[2] : p.name;
         p.k = find_kind(args.word[0], e);

@@ -36,16 +36,18 @@ const mls_verb mls_verbs[] = {
               "Ctrl-C lets the trials write a checkpoint and end; a second one kills "
               "them.",
       .options = mls_cli_run_flags },
-    { .name = "new", .run = mls_verb_new, .words = "KIND NAME [DIR]",
-      .summary = "a project of its own for one component: C source, Makefile, study",
+    { .name = "new", .run = mls_verb_new, .words = "KIND NAME [DIR] [--lua]",
+      .summary = "a project of its own for one component, in C or Lua, with a study",
       .help = "Writes into the new or empty folder DIR (default: NAME) a component of the "
               "kind (encoder, adapter, liquid, mixer, fusion, head or task) that works as "
               "it is, with its equations in the first comment; a Makefile, a study and a "
               "README. There make builds it, make check validates it, make try runs the "
               "study and make install puts it where mls finds it. Nothing is ever written "
-              "over.\n"
+              "over. With --lua the component is one file, which mls validate takes as it is.\n"
               "\n"
-              "  mls new liquid leaky && cd leaky && make check" },
+              "  mls new liquid leaky && cd leaky && make check\n"
+              "  mls new liquid leaky --lua && mls validate leaky/leaky.lua",
+      .options = mls_cli_new_flags },
     { .name = "validate", .run = mls_verb_validate,
       .words = "[PLUGIN.so | KIND.NAME | KIND | FILE.lua[:NAME]]... [options]",
       .summary = "is a component right? Named cases, each in its own process",

@@ -1,7 +1,5 @@
 -- Does a trace that each channel learns say more of the spikes than a fixed one?
---   make try                      the plugin beside this file, then this study
---   mls run study.lua -j2         once it is installed
-local mls = require "mls"
+@START@
 
 local function network (p)
   return mls.network {

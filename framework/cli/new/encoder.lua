@@ -1,7 +1,5 @@
 -- Does an encoder that learns its decay remember better than one whose decay is fixed?
---   make try                      the plugin beside this file, then this study
---   mls run study.lua -j2         once it is installed
-local mls = require "mls"
+@START@
 
 local function network (p)
   return mls.network {

@@ -1,7 +1,5 @@
 -- A liquid cell and Mamba side by side: is a gate of each feature better than a sum?
---   make try                      the plugin beside this file, then this study
---   mls run study.lua -j2         once it is installed
-local mls = require "mls"
+@START@
 
 local function network (p)
   return mls.network {

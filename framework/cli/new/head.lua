@@ -1,7 +1,5 @@
 -- Does a readout that gathers evidence help, or is every step best read by itself?
---   make try                      the plugin beside this file, then this study
---   mls run study.lua -j2         once it is installed
-local mls = require "mls"
+@START@
 
 local function network (p)
   return mls.network {

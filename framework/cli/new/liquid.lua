@@ -1,7 +1,5 @@
 -- What do uncoupled liquid units remember, beside the closed-form cell?
---   make try                      the plugin beside this file, then this study
---   mls run study.lua -j2         once it is installed
-local mls = require "mls"
+@START@
 
 local function network (p)
   return mls.network {

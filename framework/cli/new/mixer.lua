@@ -1,7 +1,5 @@
 -- How far does a diagonal recurrence get, beside Mamba?
---   make try                      the plugin beside this file, then this study
---   mls run study.lua -j2         once it is installed
-local mls = require "mls"
+@START@
 
 local function network (p)
   return mls.network {

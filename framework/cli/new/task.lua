@@ -1,7 +1,5 @@
 -- Who can keep count: a liquid cell, whose step is not linear in its state, or Mamba?
---   make try                      the plugin beside this file, then this study
---   mls run study.lua -j2         once it is installed
-local mls = require "mls"
+@START@
 
 local function network (p)
   local net = mls.network { width = 32, layers = 1 }
