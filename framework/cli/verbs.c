@@ -61,6 +61,21 @@ const mls_verb mls_verbs[] = {
               "  mls validate liquid.cfc\n"
               "  mls validate ./leaky.so --case causal --seed 17",
       .options = mls_cli_validate_flags },
+    { .name = "trace", .run = mls_verb_trace,
+      .words = "SPEC --weights W.h5 --input X.h5 --output Y.h5 [--grad]",
+      .summary = "a component or a network on given numbers, everything by name",
+      .help = "SPEC is a component as a study would write it, a study with the values that "
+              "single out one of its networks, or the folder of a trial. W.h5 has a data set "
+              "for each weight, called as in a state dict; X.h5 has in/PORT [sample][time]"
+              "[feature], and if wanted dt, mask, state/NAME, grad_out/PORT and "
+              "grad_state/NAME; Y.h5 gets out/PORT, tap/NAME, state/NAME and, with --grad, "
+              "grad/in/PORT, grad/state/NAME and grad/weight/NAME. Whatever is missing, "
+              "unknown or misshapen is told at once. docs/parity.md shows how a component is "
+              "compared with its PyTorch model.\n"
+              "\n"
+              "  mls trace 'liquid.cfc{units=4, mode=\"pure\"}' --list\n"
+              "  mls trace study.lua:mode=parallel --init 1 --input X.h5 --output Y.h5",
+      .options = mls_cli_trace_flags },
     { .name = "lua", .run = mls_verb_lua, .words = "FILE.lua [ARGUMENTS]",
       .summary = "a Lua program with a model in its hand",
       .help = "Runs FILE with all of Lua's libraries and the module \"mls\", which besides "

@@ -97,7 +97,7 @@ mls_t mls_grad_dropout(mls_ctx *c, mls_t x, double p)
                       p);
         return mls_grad_empty(c);
     }
-    if (p == 0.0 || !(c->tape->flags & MLS_TRAIN)) return x;
+    if (p == 0.0 || !(c->tape->flags & MLS_TRAIN) || c->tape->steady) return x;
     const uint64_t number = (uint64_t)c->tape->dropouts++;
     const dropout_attr a = { mls_philox_mix(c->tape->dropout, number),
                             (uint32_t)(p * 0x1p32), (float)(1.0 / (1.0 - p)) };

@@ -34,6 +34,7 @@ struct mls_tape {
     void     *spare;        /* gradient buffers to reuse during backward             */
     uint64_t  dropout;      /* key of this step's dropout                            */
     int64_t   dropouts;     /* how many were applied                                 */
+    int       steady;       /* 1: dropout drops nothing, in training too             */
     int       check;        /* 1: look at what every op gives; slow                  */
     mls_tape_bad bad;       /* what that found first; path NULL: nothing             */
 };

@@ -98,7 +98,7 @@ struct mls_run {
     int         observed;
     mls_t       output, loss;
     const mls_batch *input;
-    mls_t       mask, dt;
+    mls_t       x, mask, dt;
     /* of mls_run_channels */
     mls_arena  *list_arena;
     mls_channel *list;  int n_list, room_list;

@@ -72,10 +72,13 @@ typedef struct mls_batch {        /* time-major; pointers stay valid until backw
 
 /* ---- Observing --------------------------------------------------------------------- */
 
+enum { MLS_OF_STATE = 1 << 16 };
+
 typedef struct mls_channel {
     const char *node, *name;      /* "layer0.enc", "spikes"                          */
     const char *unit, *help;      /* or NULL                                         */
-    unsigned    flags;            /* MLS_SPIKES for spike ports                      */
+    unsigned    flags;            /* MLS_SPIKES for spike ports; MLS_OF_STATE: the
+                                     value of a state after the last step, [1][B][N] */
     int64_t     width;
 } mls_channel;
 
@@ -117,6 +120,11 @@ const char *mls_run_state(mls_run *run, int i, float **value, int64_t *width, do
 void     mls_run_track(mls_run *run, int on);
 float   *mls_run_state_grad(mls_run *run, int i);
 void     mls_run_seed_state(mls_run *run, int i, const float *seed);
+/* The last forward's x, [T][B][input]; NULL with tokens.  With track on, its grad is d / d x
+ * after backward (NULL if nothing reached it).  The components of a rig read it in place of
+ * what the network makes of it: mls_run_of gives them the run in progress.              */
+mls_t    mls_run_input(mls_run *run);
+mls_run *mls_run_of(mls_ctx *c);
 /* backward from a gradient of the last forward's output [T][B][out] instead of a loss. */
 void     mls_run_backward_from(mls_run *run, const float *grad_out);
 /* For operations on what the last forward gave, which become part of its tape: losses and

@@ -83,6 +83,8 @@ const char *mls_run_state(mls_run *r, int i, float **value, int64_t *width, doub
 }
 
 float *mls_run_state_grad(mls_run *r, int i) { return r->first[i] ? r->first[i]->grad : NULL; }
+mls_t mls_run_input(mls_run *r) { return r->net->shape.vocabulary ? NULL : r->x; }
+mls_run *mls_run_of(mls_ctx *c) { return ((const node *)c->owner)->net->run; }
 void mls_run_seed_state(mls_run *r, int i, const float *seed) { r->seed[i] = seed; }
 
 void mls_run_bundle(mls_run *r, mls_bundle *b)
@@ -143,9 +145,7 @@ static mls_t enter(mls_run *r, const mls_batch *b)
             }
         return mls_grad_embed(c, b->token, b->steps, b->batch, net->embed);
     }
-    mls_t x = mls_tape_wrap(c, dry ? NULL : (float *)(uintptr_t)b->x, NULL, 0, b->steps, b->batch,
-                            net->shape.input);
-    return mls_grad_linear(c, x, net->in_weight, net->in_bias);
+    return mls_grad_linear(c, r->x, net->in_weight, net->in_bias);
 }
 
 static void begin(mls_run *r, const mls_batch *b, uint64_t step)
@@ -162,6 +162,8 @@ static void begin(mls_run *r, const mls_batch *b, uint64_t step)
     for (int i = 0; i < r->net->n_states; i++)
         r->now[i] = r->first[i] = mls_tape_wrap(c, dry ? NULL : r->value[i], NULL, r->track, 1,
                                                 r->batch, r->net->state[i]->width);
+    r->x = b->x ? mls_tape_wrap(c, dry ? NULL : (float *)(uintptr_t)b->x, NULL, r->track, b->steps,
+                                b->batch, r->net->shape.input) : NULL;
     r->mask = b->mask ? mls_tape_wrap(c, dry ? NULL : (float *)(uintptr_t)b->mask, NULL, 0, b->steps, b->batch, 1) : NULL;
     r->dt = b->dt ? mls_tape_wrap(c, dry ? NULL : (float *)(uintptr_t)b->dt, NULL, 0, b->steps, b->batch, 1) : NULL;
 }
@@ -181,7 +183,8 @@ static void observe_states(mls_run *r)
     for (int i = 0; i < r->net->n_states; i++) {
         const mls_state *s = r->net->state[i];
         if (mls_net_wanted(r, s->node, s->channel))
-            mls_net_observe(r, s->node, s->channel, s->unit, s->help, 0, r->now[i], 0);
+            mls_net_observe(r, s->node, s->channel, s->unit, s->help, MLS_OF_STATE,
+                            r->now[i], 0);
     }
 }
 

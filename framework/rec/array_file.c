@@ -1,4 +1,5 @@
 /* The extension "mls.array-file/1": what a task reads its data with. */
+#include "rec/array_file.h"
 #include "rec/h5.h"
 #include "rec/npy.h"
 #include "rec/record.h"
@@ -10,19 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-struct job {
-    const char *path, *dataset;
-    mls_arena *a;
-    float *data;
-    int rank;
-    int64_t dim[4];
-    int absent;
-    mls_error *e;
-};
-
 enum { NAMES = 256 };
 
-static void absent(struct job *j, hid_t f)
+static void absent(mls_array_set *j, hid_t f)
 {
     mls_arena a = { 0 };
     const char **names = mls_arena_zalloc(&a, NAMES * sizeof *names);
@@ -57,7 +48,7 @@ static const char *class_name(hid_t type)
     }
 }
 
-static int set_shape(struct job *j, hid_t space)
+static int set_shape(mls_array_set *j, hid_t space)
 {
     hsize_t dim[H5S_MAX_RANK];
     j->rank = H5Sget_simple_extent_ndims(space);
@@ -81,7 +72,25 @@ static int promises_too_much(hid_t d, hid_t type, int64_t count)
     return stored && (uint64_t)count > stored / H5Tget_size(type);
 }
 
-static void read_set(struct job *j, hid_t f)
+/* Whole numbers that stand for fractions: each is to be multiplied by the attribute
+ * scale_factor, as in the CF conventions of netCDF.                                     */
+static void scale(const char *path, const char *name, hid_t d, float *x, int64_t count,
+                  mls_error *e)
+{
+    double factor = 1.0;
+    if (H5Aexists(d, "scale_factor") <= 0) return;
+    const hid_t at = H5Aopen(d, "scale_factor", H5P_DEFAULT);
+    const hid_t space = at >= 0 ? H5Aget_space(at) : -1;
+    if (space < 0 || H5Sget_simple_extent_npoints(space) != 1 ||
+        H5Aread(at, H5T_NATIVE_DOUBLE, &factor) < 0)
+        mls_error_set(e, "%s: the scale_factor of \"%s\" is not one number", path, name);
+    if (space >= 0) H5Sclose(space);
+    if (at >= 0) H5Aclose(at);
+    for (int64_t i = 0; factor != 1.0 && i < count; i++)
+        x[i] = (float)((double)x[i] * factor);
+}
+
+void mls_array_set_read(mls_array_set *j, hid_t f)
 {
     hid_t d = H5Dopen2(f, j->dataset, H5P_DEFAULT);
     if (d < 0) {
@@ -113,6 +122,8 @@ static void read_set(struct job *j, hid_t f)
             mls_error_set(j->e, "%s: \"%s\" cannot be read: %s", j->path, j->dataset,
                           why);
             j->data = NULL;
+        } else {
+            scale(j->path, j->dataset, d, j->data, count, j->e);
         }
     }
     if (space >= 0) H5Sclose(space);
@@ -120,11 +131,11 @@ static void read_set(struct job *j, hid_t f)
     H5Dclose(d);
 }
 
-static void read_file(struct job *j)
+static void read_file(mls_array_set *j)
 {
     hid_t f = mls_rec_open(j->path, j->e);
     if (f < 0) return;
-    read_set(j, f);
+    mls_array_set_read(j, f);
     H5Fclose(f);
 }
 
@@ -132,7 +143,7 @@ static void read_file(struct job *j)
  * same errors, with their text.                                                         */
 static int lives(void *arg)
 {
-    struct job j = *(struct job *)arg;
+    mls_array_set j = *(mls_array_set *)arg;
     mls_arena a = { 0 };
     mls_error e = { 0 };
     j.a = &a;
@@ -147,7 +158,7 @@ static int read_array(mls_ctx *c, const char *path, const char *dataset, int opt
     *out = (mls_array){ 0 };
     if (c->error->set) return 0;
     mls_error e = { 0 };
-    struct job j = {
+    mls_array_set j = {
         .path = path, .dataset = dataset ? dataset : "", .a = c->network, .e = &e
     };
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
