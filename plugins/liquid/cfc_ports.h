@@ -1,31 +1,15 @@
-/* cfc_ports.h - what cfc and wired_cfc share around their scans: the modulated time
- * constant and the outputs of a scan.                                                   */
+/* cfc_ports.h - the scan of cfc and wired_cfc with its outputs. */
 #ifndef LIQUID_CFC_PORTS_H
 #define LIQUID_CFC_PORTS_H
 
 #include "cfc_scan.h"
+#include "modulation.h"
 
 static void ones_forward(const mls_call *k)
 {
     for (int64_t i = 0; i < k->out[0]->count; i++) k->out[0]->data[i] = 1.0f;
 }
 static const mls_op ones = {sizeof ones, "cfc.ones", ones_forward, NULL, NULL};
-
-/* [setup] NULL when unconnected; zeros: the start is tau = 1, as unconnected. */
-static mls_t tau_weight(mls_ctx *c, int64_t units)
-{
-    if (!mls->connected(c, "mod_tau")) return NULL;
-    return mls->weight(c, "mod_tau.weight", units, mls->width(c, "mod_tau"),
-                       mls_init_of(MLS_CONSTANT, 0.0, 0));
-}
-
-/* [forward] 0.5 + sigmoid(w m), [T][B][units]; NULL without m. */
-static mls_t tau_of(mls_ctx *c, mls_t m, mls_t w)
-{
-    if (!m) return NULL;
-    return mls->scale(c, mls->unary(c, MLS_SIGMOID, mls->linear(c, m, w, NULL)), 1.0,
-                      0.5);
-}
 
 static void tap_tau(mls_ctx *c, mls_t tau, int64_t T, int64_t B, int64_t units)
 {

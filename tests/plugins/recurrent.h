@@ -115,8 +115,8 @@ static void compare(cell *c, const reference *r, const reference_gradient *g, in
     for (int64_t t = 0; t < T; t++)
         for (int64_t b = 0; b < B; b++)
             memcpy(turned + (b * T + t) * S, dx + (t * B + b) * S, (size_t)S * 4);
-    double worst = far_off("in", turned, r->dx, T * B * S, r->gradients);
     const double of_y = far_off("out", y, r->y, T * B * H, r->outputs);
+    double worst = far_off("in", turned, r->dx, T * B * S, r->gradients);
     for (int i = 0; i < n; i++) {
         const cell_weight *w = weight_named(c, g[i].name);
         worst = fmax(worst, far_off(w->name, w->grad, g[i].gradient, w->t->count,
