@@ -65,6 +65,9 @@ const mls_flag *mls_cli_train_flags(mls_arena *a);
 /* The configuration of the command line: file, overview flags, shortcuts, --set. */
 mls_value *mls_cli_configuration(mls_arena *a, const mls_args *args, mls_error *e);
 
+/* Options of every format of mls import. */
+const mls_flag *mls_cli_import_flags(mls_arena *a);
+
 /* ---- Progress ------------------------------------------------------------------------ */
 
 struct mls_progress;
@@ -114,6 +117,7 @@ int mls_verb_repl(int argc, char **argv, mls_registry *r, mls_error *e);
 extern const mls_flag mls_cli_new_flags[];
 int mls_verb_new(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_validate(int argc, char **argv, mls_registry *r, mls_error *e);
+int mls_verb_import(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_trace(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_list(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_help(int argc, char **argv, mls_registry *r, mls_error *e);

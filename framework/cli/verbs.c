@@ -61,6 +61,19 @@ const mls_verb mls_verbs[] = {
               "  mls validate liquid.cfc\n"
               "  mls validate ./leaky.so --case causal --seed 17",
       .options = mls_cli_validate_flags },
+    { .name = "import", .run = mls_verb_import, .flags = MLS_VERB_BARE,
+      .words = "FORMAT [train:] INPUT... [test: INPUT...] -o FILE.h5 [options]",
+      .summary = "data of other programs into a file for task.hdf5",
+      .help = "Formats: idx and png (images), wav (sounds), npy, csv and ts (series), nmnist "
+              "(event cameras), physionet (irregular records), sonata (spikes). The words "
+              "train:, validation: and test: begin a part; without them everything goes into "
+              "one, which task.hdf5 divides. A record that is malformed ends the import with "
+              "its place, and then nothing is written. Each option below names the formats "
+              "that have it; docs/data.md has examples and the layout.\n"
+              "\n"
+              "  mls import idx train: images.gz labels.gz test: t10k.gz t10k-labels.gz "
+              "-o mnist.h5",
+      .make_options = mls_cli_import_flags },
     { .name = "trace", .run = mls_verb_trace,
       .words = "SPEC --weights W.h5 --input X.h5 --output Y.h5 [--grad]",
       .summary = "a component or a network on given numbers, everything by name",

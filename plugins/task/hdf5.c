@@ -1,194 +1,191 @@
 /* task.hdf5 - classification or regression from an HDF5 file.
  *
  * Data sets by name in a group for each split (/train/x, /validation/x, /test/x), or in
- * the root and divided in order.  S samples of T steps:
- *   x       [S][T][F] or [S][T]         the input; required
- *   dt      [S][T]                      length of each step
- *   mask    [S][T]                      1 real, 0 padding, which only follows real steps
- *   label   [S] or [S][T]               classes from 0, below 0 = not scored
- *   target  [S], [S][O] or [S][T][O]    values, NaN = not scored
- * One for the sequence or one for each step, by the number of axes.
+ * the root and divided.  S samples of T steps:
+ *   x         [S][T][F] or [S][T]         the input
+ *   dt        [S][T]                      length of each step
+ *   mask      [S][T]                      1 real, 0 padding, which only follows real steps
+ *   observed  [S][T][F]                   1 where x was observed; becomes further features
+ *   label     [S] or [S][T]               classes from 0, below 0 = not scored
+ *   target    [S], [S][O] or [S][T][O]    values, NaN = not scored
+ * One answer for the sequence or one for each step, by the number of axes.  With
+ *   length    [S]                         steps of each sample
+ * the steps of all samples lie one after the other: x [rows][F], dt [rows] and so on.
+ * Events in place of x, counted in bins of time: time [E], channel [E], channels [1],
+ * and length, the events of each sample.
  */
-#include <mls/plugin.h>
-
-#include <string.h>
-
-enum { X, DT, MASK, LABEL, TARGET, ARRAYS };
-
-typedef struct hdf5 {
-    const char *path;
-    const char *x, *dt, *mask, *label, *target;     /* names, in the order of the enum  */
-    double      validation, test;
-    /* after open */
-    mls_array   array[3][ARRAYS];
-    int64_t     first[3], count[3];                 /* of the samples in those arrays   */
-    int64_t    *length[3];                          /* real steps of each, or NULL      */
-    int64_t     T, F, O;
-    int         per_step;
-} hdf5;
+#include "datafile.h"
 
 static const char *const GROUP[3] = { "/train/", "/validation/", "/test/" };
 
-typedef struct reading {
-    mls_ctx *c;
-    hdf5 *s;
-    const mls_array_file *file;
-    int failed;
-} reading;
+enum { AS_THEY_ARE, STANDARD };
 
-/* One data set; 0 when it is absent or reading failed. */
-static int read_one(reading *r, const char *group, const char *name, int optional,
-                    mls_array *out)
-{
-    const size_t room = strlen(group) + strlen(name) + 1;
-    char *path = mls->alloc(r->c, room);
-    if (!path) return 0;
-    memcpy(path, group, strlen(group) + 1);
-    strcat(path, name[0] == '/' ? name + 1 : name);
-    if (r->file->read(r->c, r->s->path, path, optional, out)) return 1;
-    if (!optional) r->failed = 1;
-    return 0;
-}
+typedef struct hdf5 {
+    const char *path;
+    const char *x, *dt, *mask, *label, *target, *length, *observed, *time, *channel,
+        *channels, *test_by;
+    double      validation, test, bin;
+    int64_t     test_from, test_to, permutation, longest;
+    int         normalise, predict;
+    /* after open */
+    data        d;
+    group       group[3];
+    int         of[3];                              /* which group a split is from       */
+    int64_t    *pick[3], count[3];                  /* samples of each split             */
+    int64_t     input;
+    float      *mean, *scale;                       /* [F] of x, or NULL                 */
+    int64_t    *order;                              /* [T] of steps, or NULL             */
+} hdf5;
 
-static void bad(reading *r, int split, const char *name, const mls_array *a,
-                const char *need)
+/* The last samples of `from` by fractions; or, with `spread`, evenly from all of them. */
+static void divide(hdf5 *s, int64_t *from, int64_t n, int split, double part, int spread)
 {
-    r->failed = 1;
-    mls->fail(r->c, "%s: %s of %s has %d axes %lld x %lld x %lld, where %s is expected",
-              r->s->path, name, GROUP[split], a->rank, (long long)a->dim[0],
-              (long long)a->dim[1], (long long)a->dim[2], need);
-}
-
-/* dt and mask fit x; lengths from the mask. */
-static void check_steps(reading *r, int split)
-{
-    hdf5 *s = r->s;
-    const mls_array *a = s->array[split];
-    const int64_t S = a[X].dim[0], T = s->T;
-    for (int k = DT; k <= MASK; k++)
-        if (a[k].data && (a[k].rank != 2 || a[k].dim[0] != S || a[k].dim[1] != T)) {
-            bad(r, split, k == DT ? s->dt : s->mask, &a[k], "[samples][steps] as of x");
-            return;
-        }
-    if (!a[MASK].data) return;
-    int64_t *n = mls->alloc(r->c, (size_t)(S + 1) * sizeof *n);
-    if (!n) return;
-    for (int64_t i = 0; i < S; i++) {
-        const float *m = a[MASK].data + i * T;
-        while (n[i] < T && m[n[i]] != 0.0f) n[i]++;
-        for (int64_t t = n[i]; t < T; t++)
-            if (m[t] != 0.0f) {
-                r->failed = 1;
-                mls->fail(r->c,
-                          "%s: %s of sample %lld is 0 at step %lld and 1 again at step "
-                          "%lld; padding must come after all real steps",
-                          s->path, s->mask, (long long)i, (long long)n[i],
-                          (long long)t);
-                return;
-            }
-        if (!n[i]) {
-            r->failed = 1;
-            mls->fail(r->c, "%s: %s of sample %lld has no real step", s->path, s->mask,
-                      (long long)i);
-            return;
-        }
+    const int64_t want = (int64_t)((double)n * part);
+    int64_t kept = 0, given = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const int mine = spread ? (i + 1) * want / n > i * want / n : i >= n - want;
+        if (mine) s->pick[split][given++] = from[i];
+        else from[kept++] = from[i];
     }
-    s->length[split] = n;
+    s->count[split] = given;
+    s->count[0] = kept;
 }
 
-/* Labels and targets fit x and agree between the splits; s->O, s->per_step. */
-static void check_answers(reading *r, int split, int first)
+static int room_for(mls_ctx *c, hdf5 *s, int split, int64_t n)
 {
-    hdf5 *s = r->s;
-    const mls_array *a = s->array[split], *l = &a[LABEL], *t = &a[TARGET];
-    const int64_t S = a[X].dim[0], T = s->T;
-    const int classes = l->data != NULL;
-    const int per_step = classes ? l->rank == 2 : t->rank == 3;
-    if (classes) {
-        if (l->rank < 1 || l->rank > 2 || l->dim[0] != S ||
-            (per_step && l->dim[1] != T)) {
-            bad(r, split, s->label, l, "[samples] or [samples][steps]");
-            return;
-        }
-        for (int64_t i = 0; i < S * (per_step ? T : 1); i++) {
-            const float v = l->data[i];
-            if (!(v > -16777216.0f && v < 16777216.0f) || v != (float)(int32_t)v) {
-                r->failed = 1;
-                mls->fail(r->c,
-                          "%s: %s of %s holds %g at number %lld, which is no class",
-                          s->path, s->label, GROUP[split], (double)v, (long long)i);
-                return;
-            }
-            if ((int64_t)v + 1 > s->O) s->O = (int64_t)v + 1;
-        }
-    } else if (!t->data || t->rank < 1 || t->rank > 3 || t->dim[0] != S ||
-               (per_step && t->dim[1] != T)) {
-        bad(r, split, s->target, t,
-            "[samples], [samples][values] or [samples][steps][values]");
+    s->pick[split] = mls->alloc(c, (size_t)(n + 1) * sizeof *s->pick[split]);
+    for (int64_t i = 0; s->pick[split] && i < n; i++) s->pick[split][i] = i;
+    return s->pick[split] != NULL;
+}
+
+/* Samples whose number in `test_by` is from test_from to test_to are for the test. */
+static void take_test(reading *r, hdf5 *s, const group *g)
+{
+    const mls_array *by = &g->a[BY];
+    int64_t kept = 0;
+    if (by->rank != 1 || by->dim[0] != g->S) {
+        bad(r, g, BY, "[samples]");
         return;
-    } else {
-        const int64_t O = t->rank == 1 ? 1 : t->dim[t->rank - 1];
-        if (!first && O != s->O)
-            bad(r, split, s->target, t, "as many values as in /train/");
-        s->O = O;
     }
-    if (!first && per_step != s->per_step)
-        bad(r, split, classes ? s->label : s->target, classes ? l : t,
-            "as many axes as in /train/");
-    s->per_step = per_step;
+    for (int64_t i = 0; i < g->S; i++) {
+        const double v = by->data[i];
+        if (v >= (double)s->test_from && v <= (double)s->test_to)
+            s->pick[2][s->count[2]++] = i;
+        else s->pick[0][kept++] = i;
+    }
+    s->count[0] = kept;
+    if (kept && s->count[2]) return;
+    r->failed = 1;
+    mls->fail(r->c, "%s: %s from %lld to %lld is %s of the samples", s->path, s->test_by,
+              (long long)s->test_from, (long long)s->test_to, kept ? "none" : "all");
 }
 
-static void check_x(reading *r, int split, int first)
+static void divide_root(reading *r, hdf5 *s)
 {
-    hdf5 *s = r->s;
-    const mls_array *x = &s->array[split][X];
-    const int64_t F = x->rank == 3 ? x->dim[2] : 1;
-    if (x->rank < 2 || x->rank > 3 || x->dim[0] < 1 || x->dim[1] < 1 || F < 1) {
-        bad(r, split, s->x, x, "[samples][steps][features] or [samples][steps]");
-    } else if (!first && (F != s->F || x->dim[1] != s->T)) {
-        bad(r, split, s->x, x, "the steps and features of /train/");
+    group *g = &s->group[0];
+    const int by = *s->test_by != 0;
+    if (s->validation + (by ? 0 : s->test) >= 1.0) {
+        r->failed = 1;
+        mls->fail(r->c, "validation %g and test %g leave nothing to train with",
+                  s->validation, s->test);
+        return;
+    }
+    for (int k = 0; k < 3; k++) {
+        s->of[k] = 0;
+        if (!room_for(r->c, s, k, g->S)) return;
+    }
+    s->count[0] = g->S;
+    if (by) {
+        if (read_one(r, "/", s->test_by, 0, &g->a[BY])) take_test(r, s, g);
+        if (!r->failed) divide(s, s->pick[0], s->count[0], 1, s->validation, 1);
     } else {
-        s->F = F;
-        s->T = x->dim[1];
+        const int64_t all = g->S, t = (int64_t)((double)all * s->test);
+        divide(s, s->pick[0], all, 2, s->test, 0);
+        const int64_t v = (int64_t)((double)all * s->validation);
+        divide(s, s->pick[0], all - t, 1, all > t ? ((double)v + 0.5) / (double)(all - t) : 0, 0);
     }
 }
 
-static int read_split(reading *r, int split, const char *group, int first)
+/* Mean and 1 / deviation of each feature over what was observed for training. */
+static void set_scale(mls_ctx *c, hdf5 *s)
 {
-    hdf5 *s = r->s;
-    const char *const name[ARRAYS] = { s->x, s->dt, s->mask, s->label, s->target };
-    mls_array *a = s->array[split];
-    if (!read_one(r, group, name[X], 1, &a[X])) return 0;
-    for (int k = DT; k < ARRAYS; k++) read_one(r, group, name[k], 1, &a[k]);
-    /* neither: an error that names what the file has */
-    if (!a[LABEL].data && !a[TARGET].data)
-        read_one(r, group, name[LABEL], 0, &a[LABEL]);
-    if (!r->failed) check_x(r, split, first);
-    if (!r->failed) check_steps(r, split);
-    if (!r->failed) check_answers(r, split, first);
-    s->count[split] = a[X].dim[0];
+    const group *g = &s->group[s->of[0]];
+    const int64_t F = s->d.F;
+    double *sum = mls->alloc(c, (size_t)(3 * F) * sizeof *sum), *n = sum + F, *q = n + F;
+    s->mean = mls->alloc(c, (size_t)F * sizeof *s->mean);
+    s->scale = mls->alloc(c, (size_t)F * sizeof *s->scale);
+    if (!sum || !s->mean || !s->scale) return;
+    for (int pass = 0; pass < 2; pass++)
+        for (int64_t j = 0; j < s->count[0]; j++) {
+            const int64_t i = s->pick[0][j], from = g->start[i] * F;
+            for (int64_t k = from; k < from + g->steps[i] * F; k++) {
+                if (g->a[OBSERVED].data && g->a[OBSERVED].data[k] == 0.0f) continue;
+                const double v = g->a[X].data[k], d = v - (double)s->mean[k % F];
+                if (pass) q[k % F] += d * d;
+                else {
+                    sum[k % F] += v;
+                    n[k % F] += 1;
+                    s->mean[k % F] = (float)(sum[k % F] / n[k % F]);
+                }
+            }
+        }
+    for (int64_t f = 0; f < F; f++)
+        s->scale[f] = q[f] > 0 ? (float)(1.0 / sqrt(q[f] / n[f])) : 1.0f;
+}
+
+/* A permutation of the steps that belongs to the number alone (Fisher and Yates). */
+static void set_order(mls_ctx *c, hdf5 *s)
+{
+    const int64_t T = s->d.T;
+    if (!s->d.fixed || s->d.per_step || s->d.events || s->group[0].a[DT].data) {
+        mls->fail(c, "permutation: the steps of %s cannot change places, because %s",
+                  s->path, s->d.fixed ? "they have answers or lengths of their own"
+                                      : "its samples are not equally long");
+        return;
+    }
+    s->order = mls->alloc(c, (size_t)T * sizeof *s->order);
+    if (!s->order) return;
+    for (int64_t t = 0; t < T; t++) s->order[t] = t;
+    for (int64_t t = T - 1; t > 0; t--) {
+        uint32_t word[4];
+        mls->philox((uint64_t)s->permutation, (uint64_t)t, word);
+        const int64_t k = (int64_t)(((uint64_t)word[0] << 32 | word[1]) % (uint64_t)(t + 1));
+        const int64_t keep = s->order[t];
+        s->order[t] = s->order[k];
+        s->order[k] = keep;
+    }
+}
+
+/* Which samples are for what; 0 when the file has neither /train nor data in the root. */
+static int read_splits(reading *r, hdf5 *s)
+{
+    if (!read_group(r, &s->group[0], GROUP[0], 1, s->predict)) {
+        if (r->failed || !read_group(r, &s->group[0], "/", 1, s->predict)) return 0;
+        if (!r->failed) divide_root(r, s);
+        return 1;
+    }
+    for (int k = 0; k < 3 && !r->failed; k++) {
+        s->of[k] = k;
+        if (k) read_group(r, &s->group[k], GROUP[k], 0, s->predict);
+        s->count[k] = s->group[k].S;
+        if (!r->failed && !room_for(r->c, s, k, s->count[k])) return 1;
+    }
+    if (*s->test_by && !r->failed) {
+        r->failed = 1;
+        mls->fail(r->c, "%s: test_by divides what lies in the root, but this file has a "
+                  "group /train", s->path);
+    }
     return 1;
-}
-
-static void divide(hdf5 *s)
-{
-    const int64_t all = s->count[0];
-    const int64_t v = (int64_t)((double)all * s->validation),
-                  t = (int64_t)((double)all * s->test);
-    s->count[0] = all - v - t;
-    s->count[1] = v;
-    s->count[2] = t;
-    for (int k = 1; k < 3; k++) {
-        memcpy(s->array[k], s->array[0], sizeof s->array[k]);
-        s->length[k] = s->length[0];
-        s->first[k] = s->first[k - 1] + s->count[k - 1];
-    }
 }
 
 static void open(mls_ctx *c, void *self, mls_task_shape *shape)
 {
     hdf5 *s = self;
-    reading r = { c, s, mls->extension("mls.array-file/1"), 0 };
+    reading r = { c, &s->d, mls->extension("mls.array-file/1"), 0 };
+    s->d = (data){ .path = s->path,
+                   .name = { s->x, s->dt, s->mask, s->label, s->target, s->length,
+                             s->observed, s->time, s->channel, s->channels, s->test_by },
+                   .bin = s->bin };
     if (!s->path || !*s->path) {
         mls->fail(c, "needs `path`, an HDF5 file");
         return;
@@ -197,39 +194,91 @@ static void open(mls_ctx *c, void *self, mls_task_shape *shape)
         mls->fail(c, "this mls cannot read array files");
         return;
     }
-    if (read_split(&r, 0, GROUP[0], 1)) {
-        for (int k = 1; k < 3 && !r.failed; k++) read_split(&r, k, GROUP[k], 0);
-    } else if (read_split(&r, 0, "/", 1)) {
-        if (s->validation + s->test >= 1.0) {
-            mls->fail(c, "validation %g and test %g leave nothing to train with",
-                      s->validation, s->test);
-            return;
-        }
-        divide(s);
-    } else {
+    if (!read_splits(&r, s)) {
         mls_array none;
         read_one(&r, "/train/", s->x, 0, &none);    /* to fail with what the file has */
         return;
     }
-    if (!r.failed && !s->O) mls->fail(c, "%s: %s scores nothing", s->path, s->label);
-    int dt = 0, mask = 0;
+    if (!r.failed && !s->d.O) mls->fail(c, "%s: %s scores nothing", s->path, s->label);
+    if (r.failed || !s->d.O) return;
+    int dt = 0, seen = 0;
     for (int k = 0; k < 3; k++) {
-        dt |= s->array[k][DT].data != NULL;
-        mask |= s->length[k] != NULL;
+        dt |= s->group[k].a[DT].data != NULL;
+        seen |= s->group[k].a[OBSERVED].data != NULL;
     }
-    *shape =
-        (mls_task_shape){ .steps = s->T,
-                          .input = s->F,
-                          .output = s->O,
-                          .loss = s->array[0][LABEL].data ? MLS_CROSS_ENTROPY : MLS_MSE,
-                          .per_step = s->per_step,
-                          .has_mask = mask,
-                          .has_dt = dt };
+    if (s->normalise == STANDARD && s->d.events)
+        mls->fail(c, "normalise: events are counted and have no values to normalise");
+    else if (s->normalise == STANDARD) set_scale(c, s);
+    if (s->permutation) set_order(c, s);
+    if (s->longest && s->d.T > s->longest) s->d.T = s->longest;
+    s->input = s->d.F * (1 + seen);
+    *shape = (mls_task_shape){
+        .steps = s->d.T,
+        .input = s->input,
+        .output = s->d.O,
+        .loss = !s->predict && s->group[0].a[LABEL].data ? MLS_CROSS_ENTROPY : MLS_MSE,
+        .per_step = s->d.per_step,
+        .has_mask = !s->d.fixed || s->d.masked,
+        .has_dt = dt
+    };
 }
 
 static int64_t count(const void *self, int split)
 {
     return ((const hdf5 *)self)->count[split];
+}
+
+/* Values of one step, and behind them what was observed. */
+static void put_step(const hdf5 *s, const group *g, int64_t row, float *out)
+{
+    const int64_t F = s->d.F;
+    const float *x = g->a[X].data + row * F, *seen = g->a[OBSERVED].data;
+    if (seen) seen += row * F;
+    for (int64_t f = 0; f < F; f++) {
+        out[f] = s->mean ? (x[f] - s->mean[f]) * s->scale[f] : x[f];
+        if (seen && seen[f] == 0.0f) out[f] = 0.0f;
+        if (s->input > F) out[F + f] = seen && seen[f] == 0.0f ? 0.0f : 1.0f;
+    }
+}
+
+/* Events into bins; how many of them there are. */
+static int64_t put_events(const hdf5 *s, const group *g, int64_t i, float *out)
+{
+    const float *time = g->a[TIME].data, *channel = g->a[CHANNEL].data;
+    int64_t n = 1;
+    for (int64_t k = g->start[i]; k < g->start[i] + g->steps[i]; k++) {
+        const int64_t t = (int64_t)floor((double)time[k] / s->bin);
+        if (t >= s->d.T) continue;
+        if (t >= n) n = t + 1;
+        out[t * s->d.F + (int64_t)channel[k]] += 1.0f;
+    }
+    return n;
+}
+
+static void put_answers(const hdf5 *s, const group *g, int64_t i, int64_t n,
+                        mls_sample *out)
+{
+    const int64_t answers = s->d.per_step ? n : 1, at = s->d.per_step ? g->start[i] : i;
+    if (g->a[LABEL].data && out->label)
+        for (int64_t t = 0; t < answers; t++) {
+            const int32_t v = (int32_t)g->a[LABEL].data[at + t];
+            out->label[t] = v < 0 ? -1 : v;
+        }
+    else if (g->a[TARGET].data && out->target)
+        memcpy(out->target, g->a[TARGET].data + at * s->d.O,
+               (size_t)(answers * s->d.O) * sizeof(float));
+}
+
+/* Each step's target is what was put in as the next one; the last is not scored. */
+static void put_next(const hdf5 *s, const mls_sample *in, int64_t n, float *target)
+{
+    const int64_t F = s->d.F, width = s->input;
+    for (int64_t t = 0; t < n; t++)
+        for (int64_t f = 0; f < F; f++) {
+            const float *next = in->x + (t + 1) * width;
+            const int there = t + 1 < n && (width == F || next[F + f] != 0.0f);
+            target[t * F + f] = there ? next[f] : NAN;
+        }
 }
 
 static void fill(mls_ctx *c, const void *self, int split, int64_t index, uint64_t key,
@@ -238,22 +287,19 @@ static void fill(mls_ctx *c, const void *self, int split, int64_t index, uint64_
     (void)c;
     (void)key;
     const hdf5 *s = self;
-    const mls_array *a = s->array[split];
-    const int64_t i = s->first[split] + index, T = s->T;
-    const int64_t n = s->length[split] ? s->length[split][i] : T;
-    const int64_t answers = s->per_step ? n : 1, stride = s->per_step ? T : 1;
+    const group *g = &s->group[s->of[split]];
+    const int64_t i = s->pick[split][index];
+    int64_t n = g->steps[i] < s->d.T ? g->steps[i] : s->d.T;
+    if (s->d.events)
+        n = put_events(s, g, i, out->x);
+    else
+        for (int64_t t = 0; t < n; t++)
+            put_step(s, g, g->start[i] + (s->order ? s->order[t] : t), out->x + t * s->input);
     out->steps = n;
-    memcpy(out->x, a[X].data + i * T * s->F, (size_t)(n * s->F) * sizeof(float));
-    if (a[DT].data && out->dt)
-        memcpy(out->dt, a[DT].data + i * T, (size_t)n * sizeof(float));
-    if (a[LABEL].data && out->label)
-        for (int64_t t = 0; t < answers; t++) {
-            const int32_t v = (int32_t)a[LABEL].data[i * stride + t];
-            out->label[t] = v < 0 ? -1 : v;
-        }
-    else if (a[TARGET].data && out->target)
-        memcpy(out->target, a[TARGET].data + i * stride * s->O,
-               (size_t)(answers * s->O) * sizeof(float));
+    if (g->a[DT].data && out->dt)
+        memcpy(out->dt, g->a[DT].data + g->start[i], (size_t)n * sizeof(float));
+    if (!s->predict) put_answers(s, g, i, n, out);
+    else if (out->target) put_next(s, out, n, out->target);
 }
 
 static const mls_option options[] = {
@@ -269,10 +315,39 @@ static const mls_option options[] = {
     MLS_OPT_STRING(hdf5, target, "target",
                    "data set of values, [sample][value] or "
                    "[sample][step][value], used where there are no labels"),
+    MLS_OPT_STRING(hdf5, length, "length",
+                   "data set of the steps (or events) of each sample; where it is there, "
+                   "those of all samples lie one after the other in the other data sets"),
+    MLS_OPT_STRING(hdf5, observed, "observed",
+                   "data set of the shape of x, 1 where a value was observed and 0 where it "
+                   "is missing; it becomes as many further features, \"\" to leave it out"),
+    MLS_OPT_STRING(hdf5, time, "time", "data set of the times of events, in place of x"),
+    MLS_OPT_STRING(hdf5, channel, "channel", "data set of the channels of events, from 0"),
+    MLS_OPT_STRING(hdf5, channels, "channels", "data set of one number, of the channels"),
+    MLS_OPT(hdf5, bin, MLS_REAL, 10, 1e-9, 1e12, NULL,
+            "events: length of a step, in the unit of time; a step is the number of events "
+            "of each channel"),
+    MLS_OPT_CHOICE(hdf5, normalise, "none|standard",
+                   "standard: each feature of x less its mean and divided by its deviation, "
+                   "over what was observed for training"),
+    MLS_OPT(hdf5, permutation, MLS_INT, 0, 0, 9007199254740992.0, NULL,
+            "not 0: the steps of every sample change places in the same random way, "
+            "which belongs to this number"),
+    MLS_OPT(hdf5, longest, MLS_INT, 0, 0, 16777216, NULL,
+            "not 0: steps after this many are left out"),
+    MLS_OPT(hdf5, predict, MLS_BOOL, 0, 0, 0, NULL,
+            "each step's target is the next step of x; labels and targets are not read"),
     MLS_OPT(hdf5, validation, MLS_REAL, 0.1, 0, 1, NULL,
             "fraction for validation when the file has no group /train"),
     MLS_OPT(hdf5, test, MLS_REAL, 0, 0, 1, NULL,
             "fraction for the test, at the end, when the file has no group /train"),
+    MLS_OPT_STRING(hdf5, test_by, "",
+                   "data set of one number for each sample, as speaker, that says which "
+                   "samples are for the test, in place of `test`"),
+    MLS_OPT(hdf5, test_from, MLS_INT, 0, -2147483648.0, 2147483647.0, NULL,
+            "test_by: samples with this number and more"),
+    MLS_OPT(hdf5, test_to, MLS_INT, 0, -2147483648.0, 2147483647.0, NULL,
+            "test_by: and up to this number"),
     MLS_OPT_END
 };
 
@@ -290,7 +365,10 @@ static const mls_component component = {
     "training, "
     "then the validation, then the test samples. With labels it is classification, "
     "else "
-    "regression.",
+    "regression.\n\n"
+    "`mls import` writes such files. Samples of different lengths lie one after the "
+    "other with their `length`s; events (`time`, `channel`) are counted in bins; values "
+    "that are missing are 0 with an `observed` of 0.",
     NULL,
     options,
     sizeof(hdf5),
@@ -299,4 +377,4 @@ static const mls_component component = {
     &task
 };
 
-MLS_PLUGIN("hdf5", "1.0", "Apache-2.0", &component);
+MLS_PLUGIN("hdf5", "1.1", "Apache-2.0", &component);

@@ -1,0 +1,98 @@
+#!/bin/sh
+# Damaged inputs of every format: the message with its place, the exit status, and that
+# nothing is left.  The files are made here.
+set -u
+mls="$MLS_BUILD/mls"
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 99
+mkdir out
+n=0
+# good FORMAT WORDS...: works, and then goes
+good() {
+    n=$((n + 1))
+    if "$mls" import "$@" -o out/x.h5 >said 2>&1 && [ -s out/x.h5 ]; then
+        echo "ok $n - $1 works"
+    else
+        sed 's/^/# /' said; echo "not ok $n - $1 works"
+    fi
+    rm -f out/*
+}
+# bad "text of the message" FORMAT WORDS...: status 1
+bad() {
+    want=$1; shift
+    n=$((n + 1))
+    "$mls" import "$@" -o out/x.h5 >said 2>&1
+    status=$?
+    left=$(ls -A out)
+    if [ $status = 1 ] && grep -qF -- "$want" said && [ -z "$left" ]; then
+        echo "ok $n - $1: $want"
+    else
+        echo "# status $status, left: $left, said:"; sed 's/^/# /' said
+        echo "not ok $n - $1: $want"
+    fi
+    rm -f out/*
+}
+cut_to() { dd if="$1" of="$3" bs=1 count="$2" 2>/dev/null; }
+
+# ---- the verb itself
+bad 'no format is called "pgn"; did you mean png?' pgn x
+bad 'there is no file to import' idx
+bad 'the name of a file is empty' idx "" ""
+n=$((n + 1)); "$mls" import idx a b >said 2>&1
+[ $? = 2 ] && grep -q 'o FILE.h5 is missing' said || printf 'not '; echo "ok $n - no -o: status 2"
+n=$((n + 1)); "$mls" import idx a train: b -o out/x.h5 >said 2>&1
+[ $? = 2 ] && grep -q 'belongs to no part' said || printf 'not '; echo "ok $n - a file before train:"
+
+# ---- idx
+printf '\0\0\10\3\0\0\0\2\0\0\0\2\0\0\0\3abcdefghijkl' >i
+printf '\0\0\10\1\0\0\0\2\5\3' >l
+good idx i l
+good idx train: i l test: i l
+gzip -c i >i.gz
+good idx i.gz l --as rows
+bad 'mls import idx has no option --labels; it has --as, --threshold' idx i l --labels l
+bad '--as is "pixel"; expected one of pixels|rows|events' idx i l --as pixel
+bad '--threshold is "300"; expected a whole number from 0 to 254' idx i l --as events --threshold 300
+bad 'i: its labels are missing' idx i
+bad 'absent: No such file' idx absent l
+bad 'i: holds images, where labels are expected' idx i i
+bad 'l: holds labels, where images are expected' idx l i
+cut_to i 20 i.cut; bad 'i.cut: byte 20: the file ends, where a whole image is expected' idx i.cut l
+cut_to i 6 i.cut; bad 'i.cut: byte 6: the file ends, where the size of an axis' idx i.cut l
+: >empty; bad 'empty: byte 0: the file ends, where the magic number' idx empty l
+cut_to i.gz 30 cut.gz; bad 'cut.gz: byte' idx cut.gz l
+printf 'PNG\0xxxxxxxxxxxx' >wrong; bad 'wrong: byte 0: 50 4e 47 00, where an idx file has 00 00' idx wrong l
+printf '\0\0\10\3\0\0\0\2\377\377\377\377\0\0\0\3abc' >huge
+bad 'huge: byte 8: axis 1 has the size 4294967295; expected 1 to 4096' idx huge l
+printf '\0\0\10\3\377\377\377\377\0\0\0\2\0\0\0\3abc' >huge
+bad 'l: 2 labels for the 4294967295 images of huge' idx huge l
+{ cat i; printf x; } >long; bad 'long: byte 28: the file goes on after its last value' idx long l
+n=$((n + 1)); touch out/x.h5; "$mls" import idx i l -o out/x.h5 >said 2>&1
+[ $? = 1 ] && grep -q 'exists already' said && [ ! -s out/x.h5 ] || printf 'not '
+echo "ok $n - a file that exists is never written over"; rm -f out/*
+n=$((n + 1)); "$mls" import idx i l -o absent/x.h5 >said 2>&1
+[ $? = 1 ] && grep -q 'absent/x.h5' said || printf 'not '; echo "ok $n - a folder that is not there"
+
+# ---- png: a sheet of two images of 2 x 2, made by hand (one stored block of zlib)
+printf '5, 7\n' >labels
+head='\211PNG\r\n\032\n\0\0\0\015IHDR'
+tail='\0\0\0\025IDAT\170\1\1\012\0\365\377\0abcd\0efgh\017\214\003\045\147\072\230\063'
+tail="$tail"'\0\0\0\0IEND\256\102\140\202'
+printf "$head"'\0\0\0\4\0\0\0\2\010\0\0\0\0\132\303\042\277'"$tail" >s.png
+printf "$head"'\0\0\0\4\0\0\0\2\010\2\0\0\0\360\312\352\064'"$tail" >colour.png
+printf "$head"'\177\377\377\377\0\0\0\2\010\0\0\0\0\003\311\036\257'"$tail" >huge.png
+good png s.png --labels labels
+bad '--labels FILE is missing' png s.png
+printf '5' >few; bad 'few: has only 1 labels, and there are more images' png s.png --labels few
+printf '5,nan' >nan; bad 'nan: label 1 is "nan"; expected a whole number from 0' png s.png --labels nan
+printf '5,-1' >nan; bad 'nan: label 1 is "-1"; expected a whole number' png s.png --labels nan
+bad 'a row of 4 pixels is no image of 3 x 3' png s.png --labels labels --size 3x3
+bad '--size is "x"' png s.png --labels labels --size x
+bad 'i: byte 0: no .png file, which begins with 89 50 4e 47' png i --labels labels
+cut_to s.png 50 cut.png; bad 'cut.png: ' png cut.png --labels labels
+cut_to s.png 20 cut.png; bad 'cut.png: byte 20: ' png cut.png --labels labels
+bad 'colour.png: is of 8 bits and colour type 2; expected 8-bit grey' png colour.png --labels labels
+bad 'huge.png: byte 33: Invalid IHDR data' png huge.png --labels labels
+bad 'absent: No such file' png s.png --labels absent
+echo "1..$n"
