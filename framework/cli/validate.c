@@ -26,6 +26,7 @@ typedef struct targets {
     int           n;
     double        seconds;        /* for opening a file                                  */
     mls_lua_file *lua[64];
+    const char   *lua_path[64];
     int           n_lua;
 } targets;
 
@@ -78,24 +79,37 @@ static void add_file(targets *t, const char *path)
 
 /* ---- file.lua, file.lua:name --------------------------------------------------------------- */
 
+/* Run once however often it is named: what it declares cannot be declared twice. */
+static mls_lua_file *open_lua(targets *t, const char *path, mls_error *e)
+{
+    for (int i = 0; i < t->n_lua; i++)
+        if (!strcmp(t->lua_path[i], path)) return t->lua[i];
+    if (t->n_lua == 64) mls_error_set(e, "%s: more than 64 files of Lua", path);
+    mls_lua_file *f = e->set ? NULL : mls_lua_file_load(t->r, path, e);
+    if (!f) return NULL;
+    t->lua_path[t->n_lua] = path;
+    return t->lua[t->n_lua++] = f;
+}
+
 static void add_lua(targets *t, const char *word, mls_error *e)
 {
-    const char *colon = strrchr(word, ':');
+    const char *colon = ends_in(word, ".lua") ? NULL : strrchr(word, ':');
     const char *name = colon && colon > word && !strchr(colon, '/') ? colon + 1 : NULL;
     const char *path = name ? mls_arena_printf(t->a, "%.*s", (int)(colon - word), word) : word;
-    mls_lua_file *f = t->n_lua < 64 ? mls_lua_file_load(t->r, path, e) : NULL;
+    mls_lua_file *f = open_lua(t, path, e);
     const mls_component *const *list;
     if (!f) return;
-    t->lua[t->n_lua++] = f;
-    const int n = mls_lua_file_components(f, &list), before = t->n;
+    const int n = mls_lua_file_components(f, &list);
     const char *names[256];
+    int found = 0;
     for (int i = 0; i < n; i++) {
         const char *full = mls_arena_printf(t->a, "%s.%s", list[i]->kind, list[i]->name);
         if (i < 256) names[i] = list[i]->name;
-        if (!name || !strcmp(name, list[i]->name) || !strcmp(name, full))
-            add(t, list[i], path, word);
+        if (name && strcmp(name, list[i]->name) && strcmp(name, full)) continue;
+        add(t, list[i], path, word);
+        found = 1;
     }
-    if (t->n > before) return;
+    if (found) return;
     const char *near = name ? mls_error_nearest(name, names, n < 256 ? n : 256) : NULL;
     if (!n) mls_error_set(e, "%s declares no component (mls.component {...})", path);
     else mls_error_set(e, "%s declares no component \"%s\"%s%s%s", path, name,

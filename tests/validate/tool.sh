@@ -42,6 +42,15 @@ run mixer.mambo
 [ $? -eq 2 ] && grep -q 'did you mean "mixer.mamba"' "$dir/err"
 check "an unknown component: status 2 and the nearest"
 
+cat >"$dir/two:parts.lua" <<'END'
+local mls = require "mls"
+mls.component { kind = "mixer", name = "one", forward = function (_, x) return x * 2 end }
+mls.component { kind = "mixer", name = "two", forward = function (_, x) return x * 3 end }
+END
+run "$dir/two:parts.lua:two" "$dir/two:parts.lua:mixer.one" "$dir/two:parts.lua" --case causal
+[ $? -eq 0 ] && [ "$(grep -c '^ok ' "$dir/log")" -eq 2 ]
+check "two components of one file of Lua, whose name has a colon"
+
 run mixer.identity --json
 [ $? -eq 0 ] && [ "$(grep -c '^{.*"case":.*"status":.*}$' "$dir/log")" -eq "$(wc -l <"$dir/log")" ]
 check "--json: one object a line"
