@@ -118,6 +118,7 @@ extern const mls_flag mls_cli_new_flags[];
 int mls_verb_new(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_validate(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_import(int argc, char **argv, mls_registry *r, mls_error *e);
+int mls_verb_weights(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_trace(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_list(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_help(int argc, char **argv, mls_registry *r, mls_error *e);
@@ -125,6 +126,6 @@ int mls_verb_version(int argc, char **argv, mls_registry *r, mls_error *e);
 
 extern const mls_flag mls_cli_eval_flags[], mls_cli_generate_flags[], mls_cli_recover_flags[],
     mls_cli_run_flags[], mls_cli_check_flags[], mls_cli_validate_flags[],
-    mls_cli_trace_flags[];
+    mls_cli_trace_flags[], mls_cli_weights_flags[];
 
 #endif

@@ -89,6 +89,21 @@ const mls_verb mls_verbs[] = {
               "  mls trace 'liquid.cfc{units=4, mode=\"pure\"}' --list\n"
               "  mls trace study.lua:mode=parallel --init 1 --input X.h5 --output Y.h5",
       .options = mls_cli_trace_flags },
+    { .name = "weights", .run = mls_verb_weights,
+      .words = "export DIR|CHECKPOINT -o FILE | import FILE DIR -o CHECKPOINT | list DIR|FILE",
+      .summary = "a network's weights to and from safetensors and HDF5",
+      .help = "export writes the best or newest checkpoint of a trial, or the one that is "
+              "named, as a state dict: FILE.safetensors, else HDF5 with a data set for each "
+              "weight. import reads such a file into the network of the trial in DIR and "
+              "writes a checkpoint: as DIR/checkpoint-best.h5 it is what mls eval and mls "
+              "generate use; as DIR/checkpoint-0.h5 of a folder without others it is where "
+              "mls train begins. A missing, extra or misshapen tensor is an error that lists "
+              "them all.\n"
+              "\n"
+              "  mls weights export results/first -o first.safetensors\n"
+              "  mls weights import torch.safetensors results/first -o "
+              "results/first/checkpoint-best.h5",
+      .options = mls_cli_weights_flags },
     { .name = "lua", .run = mls_verb_lua, .words = "FILE.lua [ARGUMENTS]",
       .summary = "a Lua program with a model in its hand",
       .help = "Runs FILE with all of Lua's libraries and the module \"mls\", which besides "

@@ -46,10 +46,10 @@ static const char *in_dir(const char *name)
 }
 
 typedef float (*filling)(int k, int j);
-static float zero(int k, int j) { (void)k, (void)j; return 0.0f; }
-static float sine(int k, int j) { return (float)(0.4 * sin(0.7 * k + 0.3 * j)); }
-static float cosine(int k, int j) { (void)j; return (float)cos(0.9 * k); }
-static float shifted(int k, int j) { (void)j; return (float)cos(0.9 * k + 0.5); }
+__attribute__((unused)) static float zero(int k, int j) { (void)k, (void)j; return 0.0f; }
+__attribute__((unused)) static float sine(int k, int j) { return (float)(0.4 * sin(0.7 * k + 0.3 * j)); }
+__attribute__((unused)) static float cosine(int k, int j) { (void)j; return (float)cos(0.9 * k); }
+__attribute__((unused)) static float shifted(int k, int j) { (void)j; return (float)cos(0.9 * k + 0.5); }
 
 /* One data set more; dim ends in 0. */
 static void put(const char *file, const char *name, const int64_t *dim, filling f, int j)
