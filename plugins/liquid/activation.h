@@ -1,5 +1,6 @@
-/* activation.h - activations of the liquid cells' backbones and heads, on rows of values,
- * and their slopes.  erf is good to 1.5e-7; the others as those of mls/kernel.h.       */
+/* activation.h - activations of the liquid cells' backbones and heads, on rows of
+ * values, and their slopes.  erf is good to 1.5e-7; the others as those of
+ * mls/kernel.h.       */
 #ifndef LIQUID_ACTIVATION_H
 #define LIQUID_ACTIVATION_H
 

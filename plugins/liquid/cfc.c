@@ -77,9 +77,8 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     mls->store(c, p->h, to[OUT_H]);
     if (p->cell.mixed_memory) mls->store(c, p->c, to[OUT_CLAST]);
     if (p->cell.mode != CFC_PURE && mls->wanted(c, "gate"))
-        mls->tap(c, "gate",
-                 mls->slice(c, to[OUT_HEADS], to[OUT_HEADS]->dim[2] - H, H), NULL,
-                 "share of the second head in the new state");
+        mls->tap(c, "gate", mls->slice(c, to[OUT_HEADS], to[OUT_HEADS]->dim[2] - H, H),
+                 NULL, "share of the second head in the new state");
     if (p->cell.mixed_memory && mls->wanted(c, "cell"))
         mls->tap(c, "cell", to[OUT_C], NULL, "cell of the LSTM before the cell");
     tap_tau(c, tau, in[0]->dim[0], in[0]->dim[1], H);
@@ -95,7 +94,10 @@ static const mls_port ports[] = {
     {"out", MLS_OUT, "T B units", "hidden state after each step"},
     MLS_PORT_END};
 
-#define OPT(field, ...) {#field, __VA_ARGS__}
+#define OPT(field, ...)                                                                \
+    {                                                                                  \
+#field, __VA_ARGS__                                                            \
+    }
 #define AT(field) offsetof(cfc, cell.field)
 static const mls_option options[] = {
     OPT(units, MLS_INT, AT(units), 0, 0, 65536, NULL, NULL,
@@ -131,8 +133,10 @@ static const mls_component liquid_cfc = {
     "| `no_gate` | f1 + f2 s |\n"
     "| `pure` | A - A f1 exp(-(abs(w_tau) + abs(f1)) dt), f1 without activation |\n"
     "\n"
-    "`head_activation` is `tanh` in ncps and the authors' PyTorch code, `lecun_tanh` in\n"
-    "their TensorFlow code. `mixed_memory` adds the LSTM of Lechner and Hasani (2020),\n"
+    "`head_activation` is `tanh` in ncps and the authors' PyTorch code, `lecun_tanh` "
+    "in\n"
+    "their TensorFlow code. `mixed_memory` adds the LSTM of Lechner and Hasani "
+    "(2020),\n"
     "with a state of its own. `mod_tau` divides dt by tau = 0.5 + sigmoid(W m), which\n"
     "starts at 1.",
     ports,

@@ -1,6 +1,6 @@
 /* cfc_scan.h - the closed-form cell over a sequence as one op: backbone, heads, step
- * (cfc_step.h) and, with mixed memory, the LSTM before it (memory.h).  Shared by cfc and
- * wired_cfc.                                                                            */
+ * (cfc_step.h) and, with mixed memory, the LSTM before it (memory.h).  Shared by cfc
+ * and wired_cfc. */
 #ifndef LIQUID_CFC_SCAN_H
 #define LIQUID_CFC_SCAN_H
 
@@ -98,14 +98,15 @@ static float *slope_of(const mls_call *k, const sizes *s, int64_t l, int64_t row
 }
 
 /* The heads under one another: [N][cols] from their weights (or biases).  Without step
- * lengths a and b always meet as a sum, which saves a quarter of the work.              */
+ * lengths a and b always meet as a sum, which saves a quarter of the work. */
 static float *stack(const mls_call *k, const sizes *s, int bias, int64_t cols)
 {
     const int64_t n = s->H * cols;
     float *w = mls->scratch(k, (size_t)(s->kind.N * cols) * sizeof(float));
     for (int i = 0; w && i < s->kind.heads; i++)
         memcpy(w + i * n, weight_of(k, s, i, bias)->data, (size_t)n * sizeof(float));
-    if (w && s->kind.heads == 3) add(n, weight_of(k, s, TIME_B, bias)->data, w + TIME_A * n);
+    if (w && s->kind.heads == 3)
+        add(n, weight_of(k, s, TIME_B, bias)->data, w + TIME_A * n);
     return w;
 }
 
@@ -215,10 +216,10 @@ MLS_INLINE void forward_body(const mls_call *k)
 }
 MLS_KERNEL(scan_forward, forward_body)
 
-typedef struct sums { /* gradients that gather over the steps */
-    float *dh, *dc, *dm;  /* [B][H]: of h[t], of the LSTM's cell and output  */
-    float *dw, *db;       /* of the stacked heads, of the backbone and heads */
-    float *dwtau, *dA;    /* [H] */
+typedef struct sums {    /* gradients that gather over the steps */
+    float *dh, *dc, *dm; /* [B][H]: of h[t], of the LSTM's cell and output  */
+    float *dw, *db;      /* of the stacked heads, of the backbone and heads */
+    float *dwtau, *dA;   /* [H] */
 } sums;
 
 /* From the gradient of h[t] (dh, which it takes up) to that of the heads' sums. */
@@ -269,7 +270,7 @@ MLS_INLINE void memory_back(const mls_call *k, const sizes *s, int64_t t,
 }
 
 /* The gradient of a product of every h[t-1] (that of step 0 in `first`), or of `of` if
- * that is kept for each step, over the whole sequence.                                  */
+ * that is kept for each step, over the whole sequence. */
 static void state_weight(const mls_call *k, const sizes *s, const float *g, int64_t n,
                          const float *of, float *w, int64_t ld)
 {
@@ -299,8 +300,7 @@ static void memory_weight(const mls_call *k, const sizes *s)
     const float *dz = k->out[OUT_Z]->grad;
     outer(k, rows, dz, n, k->in[IN_X]->data, s->S, k->in[IN_WX]->grad, s->S);
     if (k->in[IN_BX]->grad) add_rows(rows, n, dz, k->in[IN_BX]->grad);
-    if (k->in[IN_WR]->grad)
-        state_weight(k, s, dz, n, NULL, k->in[IN_WR]->grad, s->H);
+    if (k->in[IN_WR]->grad) state_weight(k, s, dz, n, NULL, k->in[IN_WR]->grad, s->H);
     if (k->in[IN_X]->grad)
         mls->gemm_rows(k, s->B, 0, 0, rows, s->S, n, 1.0f, dz, n, k->in[IN_WX]->data,
                        s->S, 1.0f, k->in[IN_X]->grad, s->S);

@@ -1,5 +1,5 @@
-/* cfc_step.h - one step of one sample of the closed-form cell, from the sums of its heads
- * to the new state, and back.  r = dt / tau is the step length in time constants.
+/* cfc_step.h - one step of one sample of the closed-form cell, from the sums of its
+ * heads to the new state, and back.  r = dt / tau is the step length in time constants.
  *
  *   default  h = f1 (1 - s) + f2 s        f1, f2 = squash of the first two sums
  *   no_gate  h = f1 + f2 s                s = sigmoid(a r + b) of the other two
@@ -15,7 +15,7 @@
 enum { CFC_DEFAULT, CFC_PURE, CFC_NO_GATE };
 
 typedef struct cfc_kind {
-    int64_t H, N;  /* units; sums of a sample: heads * H                          */
+    int64_t H, N; /* units; sums of a sample: heads * H                          */
     int mode;
     int heads;     /* pure: 1; else f1 | f2 | a | b, or 3 with a + b when r is 1  */
     float in, out; /* squash is out tanh(in .)                                    */
@@ -27,7 +27,8 @@ MLS_INLINE float cfc_rate(float dt, const float *restrict tau, int64_t j)
     return tau ? dt / tau[j] : dt;
 }
 
-/* f[N] becomes squashed values and the gate; y may not be f.  pure leaves f as it is. */
+/* f[N] becomes squashed values and the gate; y may not be f.  pure leaves f as it is.
+ */
 MLS_INLINE void cfc_step(const cfc_kind *p, float *restrict f, float dt,
                          const float *restrict tau, const float *restrict w_tau,
                          const float *restrict A, float *restrict y)
@@ -37,7 +38,8 @@ MLS_INLINE void cfc_step(const cfc_kind *p, float *restrict f, float dt,
     if (p->mode == CFC_PURE) {
         for (int64_t j = 0; j < H; j++) {
             const float g = f[j];
-            const float e = mls_expf(-cfc_rate(dt, tau, j) * (fabsf(w_tau[j]) + fabsf(g)));
+            const float e =
+                mls_expf(-cfc_rate(dt, tau, j) * (fabsf(w_tau[j]) + fabsf(g)));
             y[j] = A[j] - A[j] * e * g;
         }
         return;
@@ -57,7 +59,7 @@ MLS_INLINE void cfc_step(const cfc_kind *p, float *restrict f, float dt,
 }
 
 /* dy[H] is the gradient of y; writes df[N], adds to those that are not NULL and to what
- * is returned, the gradient of dt.                                                      */
+ * is returned, the gradient of dt. */
 MLS_INLINE float cfc_pure_back(const cfc_kind *p, const float *restrict f, float dt,
                                const float *restrict tau, const float *restrict w_tau,
                                const float *restrict A, const float *restrict dy,

@@ -95,7 +95,8 @@ static const mls_component liquid_gru = {
     MLS_CAUSAL | MLS_STREAMS,
     "Gated recurrent unit, a control without continuous time.\n"
     "PyTorch's formulas and weight names (`torch.nn.GRU`, one layer). It has no port\n"
-    "`dt`: the length of a step is nothing to it, which is what a liquid cell is to be\n"
+    "`dt`: the length of a step is nothing to it, which is what a liquid cell is to "
+    "be\n"
     "compared with.",
     ports,
     options,

@@ -1,12 +1,11 @@
 /* lstm.c - long short-term memory (Hochreiter, Schmidhuber 1997; with forget gate, Gers
  * et al. 2000), as torch.nn.LSTM of one layer.
  *
- *   i, f, o = sigmoid(W x[t] + b + U h[t-1] + d) of their own weights,  g = tanh(likewise)
- *   c[t] = f c[t-1] + i g
- *   h[t] = o tanh(c[t])
+ *   i, f, o = sigmoid(W x[t] + b + U h[t-1] + d) of their own weights,  g =
+ * tanh(likewise) c[t] = f c[t-1] + i g h[t] = o tanh(c[t])
  *
- * Rows of the weights: i | f | g | o.  A control for the liquid cells: it knows no time,
- * so it has no dt.
+ * Rows of the weights: i | f | g | o.  A control for the liquid cells: it knows no
+ * time, so it has no dt.
  */
 #include "rnn.h"
 
@@ -103,7 +102,8 @@ static const mls_component liquid_lstm = {
     "lstm",
     MLS_CAUSAL | MLS_STREAMS,
     "Long short-term memory, a control without continuous time.\n"
-    "PyTorch's formulas and weight names (`torch.nn.LSTM`, one layer), rows i | f | g |\n"
+    "PyTorch's formulas and weight names (`torch.nn.LSTM`, one layer), rows i | f | g "
+    "|\n"
     "o. It has no port `dt`: the length of a step is nothing to it, which is what a\n"
     "liquid cell is to be compared with.",
     ports,

@@ -12,10 +12,11 @@
  *   euler, rk4     explicit; h is at most 1 (rk4: 2) times cm over the conductance that
  *                  the neuron has at that evaluation
  *
- * Differences: the step of explicit solvers is dt / K, where the authors' TensorFlow code
- * takes 0.1 K times whatever dt, and is bounded as said, where theirs diverges.  `clip`
- * puts a floor under parameters here, where ncps asks the user to clip them after every
- * step of the optimiser.  With mod_tau, cm is multiplied by tau = 0.5 + sigmoid(W m).
+ * Differences: the step of explicit solvers is dt / K, where the authors' TensorFlow
+ * code takes 0.1 K times whatever dt, and is bounded as said, where theirs diverges.
+ * `clip` puts a floor under parameters here, where ncps asks the user to clip them
+ * after every step of the optimiser.  With mod_tau, cm is multiplied by tau = 0.5 +
+ * sigmoid(W m).
  */
 #include "ltc_scan.h"
 #include "modulation.h"
@@ -70,8 +71,8 @@ static void setup(mls_ctx *c, void *self)
     if (!wiring_setup(c, &p->net, S, &p->wiring)) return;
     const int64_t U = p->wiring.units;
     mls_init pole = mls_init_of(MLS_CONSTANT, 0.0, MLS_NO_DECAY);
-    p->cell = (ltc_cell){p->ode_unfolds,      p->solver,           p->positivity,
-                         (float)p->epsilon,   p->wiring.adjacency, p->wiring.sensory};
+    p->cell = (ltc_cell){p->ode_unfolds,    p->solver,           p->positivity,
+                         (float)p->epsilon, p->wiring.adjacency, p->wiring.sensory};
     p->weight[GLEAK] = range(c, "gleak", 1, U, 0.001, 1.0);
     p->weight[VLEAK] = range(c, "vleak", 1, U, -0.2, 0.2);
     p->weight[CM] = range(c, "cm", 1, U, 0.4, 0.6);
@@ -105,23 +106,25 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     const int64_t T = in[0]->dim[0], B = in[0]->dim[1], U = p->wiring.units;
     const mls_t tau = tau_of(c, in[2], p->tau);
     const int seen = mls->wanted(c, "tau") || mls->wanted(c, "limited");
-    mls_t from[LTC_INS] = {mapped(c, in[0], p->input_w, p->input_b),
-                           mls->load(c, p->v), in[1], tau, in[3]};
+    mls_t from[LTC_INS] = {mapped(c, in[0], p->input_w, p->input_b), mls->load(c, p->v),
+                           in[1], tau, in[3]};
     mls_t to[LTC_OUTS] = {mls->tensor(c, T, B, U), mls->tensor(c, 1, B, U)};
     memcpy(from + LTC_IN, p->weight, sizeof p->weight);
     for (int i = LTC_TIME; seen && i < LTC_OUTS; i++) to[i] = mls->tensor(c, T, B, U);
     mls->apply(c, &ltc_scan, &p->cell, from, LTC_INS, to, seen ? LTC_OUTS : LTC_TIME);
     mls->store(c, p->v, to[LTC_LAST]);
     if (mls->wanted(c, "potential"))
-        mls->tap(c, "potential", to[LTC_Y], NULL, "potential of every neuron: motor, then others");
+        mls->tap(c, "potential", to[LTC_Y], NULL,
+                 "potential of every neuron: motor, then others");
     if (mls->wanted(c, "tau"))
         mls->tap(c, "tau", to[LTC_TIME], NULL,
                  "time constant of every neuron: capacity over the conductance it had");
     if (mls->wanted(c, "limited"))
         mls->tap(c, "limited", to[LTC_LIMITED], NULL,
                  "1 where the last substep of an explicit solver was cut short");
-    const mls_t v =
-        p->wiring.outputs < U ? mls->slice(c, to[LTC_Y], 0, p->wiring.outputs) : to[LTC_Y];
+    const mls_t v = p->wiring.outputs < U
+                        ? mls->slice(c, to[LTC_Y], 0, p->wiring.outputs)
+                        : to[LTC_Y];
     out[0] = mapped(c, v, p->output_w, p->output_b);
 }
 
@@ -135,8 +138,8 @@ static const mls_port ports[] = {
 
 static const mls_option options[] = {
     WIRING_OPTIONS(ltc, "full|random|ncp|auto_ncp"),
-    MLS_OPT_CHOICE(ltc, solver, "semi_implicit|euler|rk4",
-                   "how a step is integrated"),
+    WIRING_SELF(ltc),
+    MLS_OPT_CHOICE(ltc, solver, "semi_implicit|euler|rk4", "how a step is integrated"),
     MLS_OPT(ltc, ode_unfolds, MLS_INT, 6, 1, 64, NULL, "substeps of a step"),
     MLS_OPT_CHOICE(ltc, positivity, "softplus|clip",
                    "what keeps w, gleak and cm positive"),
@@ -153,11 +156,16 @@ static const mls_component liquid_ltc = {
     "liquid",
     "ltc",
     MLS_CAUSAL | MLS_STREAMS,
-    "Liquid time-constant cell: neurons whose conductances set their own time constants.\n"
-    "Hasani et al. 2021. Weights carry the names of ncps' state dict. Each step of the\n"
-    "sequence is integrated in `ode_unfolds` substeps; `semi_implicit` is the authors'\n"
-    "fused solver. The explicit solvers are bounded: where a substep is too long for the\n"
-    "conductance of a neuron it is cut short for that neuron, which the channel `limited`\n"
+    "Liquid time-constant cell: neurons whose conductances set their own time "
+    "constants.\n"
+    "Hasani et al. 2021. Weights carry the names of ncps' state dict. Each step of "
+    "the\n"
+    "sequence is integrated in `ode_unfolds` substeps; `semi_implicit` is the "
+    "authors'\n"
+    "fused solver. The explicit solvers are bounded: where a substep is too long for "
+    "the\n"
+    "conductance of a neuron it is cut short for that neuron, which the channel "
+    "`limited`\n"
     "shows; more substeps make them faithful again.\n"
     "\n"
     "With `positivity` `clip`, w and gleak stay at 0 and cm at 1e-6 or above, and a\n"

@@ -8,11 +8,11 @@
 
 #include <mls/kernel.h>
 
-typedef struct synapses {           /* all [n][U]                                   */
-    int64_t n, U;                   /* sources, neurons                             */
+typedef struct synapses { /* all [n][U]                                   */
+    int64_t n, U;         /* sources, neurons                             */
     const float *sigma, *mu, *E;
-    const float *w, *wE;            /* positive and masked; its product with E      */
-    float *dsigma, *dmu, *dE, *dw;  /* gradients to add to, of w as it stands here  */
+    const float *w, *wE;           /* positive and masked; its product with E      */
+    float *dsigma, *dmu, *dE, *dw; /* gradients to add to, of w as it stands here  */
 } synapses;
 
 MLS_INLINE void conduct(const synapses *p, const float *restrict v, float *restrict N,

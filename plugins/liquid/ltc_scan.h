@@ -1,8 +1,8 @@
 /* ltc_scan.h - the liquid time-constant cell over a sequence as one op.
  *
- * Each sample is integrated on its own.  Backward runs the substeps of a step again rather
- * than keep them, and gathers gradients of weights in a fixed number of groups, so that
- * sums do not depend on the number of threads.
+ * Each sample is integrated on its own.  Backward runs the substeps of a step again
+ * rather than keep them, and gathers gradients of weights in a fixed number of groups,
+ * so that sums do not depend on the number of threads.
  */
 #ifndef LIQUID_LTC_SCAN_H
 #define LIQUID_LTC_SCAN_H
@@ -12,7 +12,15 @@
 enum { LTC_SEMI_IMPLICIT, LTC_EULER, LTC_RK4 };
 enum { LTC_SOFTPLUS, LTC_CLIP };
 enum { GLEAK, VLEAK, CM, SIGMA, MU, W, EREV, S_SIGMA, S_MU, S_W, S_EREV, LTC_WEIGHTS };
-enum { LTC_X, LTC_V, LTC_DT, LTC_TAU, LTC_MASK, LTC_IN, LTC_INS = LTC_IN + LTC_WEIGHTS };
+enum {
+    LTC_X,
+    LTC_V,
+    LTC_DT,
+    LTC_TAU,
+    LTC_MASK,
+    LTC_IN,
+    LTC_INS = LTC_IN + LTC_WEIGHTS
+};
 enum { LTC_Y, LTC_LAST, LTC_TIME, LTC_LIMITED, LTC_OUTS }; /* the last two if wanted */
 enum { LTC_GROUPS = 8 };
 
@@ -32,8 +40,8 @@ typedef struct ltc_job {
     int64_t T, B, S, U, K, stages, groups;
     synapses inner, outer;
     float *G, *GV, *C; /* [U]: P(gleak), with vleak, P(cm) */
-    float *work;              /* [groups][room]: see ltc_room                          */
-    float *sums;              /* [groups][n_sums]: gradients, backward only            */
+    float *work;       /* [groups][room]: see ltc_room                          */
+    float *sums;       /* [groups][n_sums]: gradients, backward only            */
     int64_t room, n_sums;
 } ltc_job;
 
@@ -48,7 +56,7 @@ MLS_INLINE void positive(int kind, int64_t n, const float *restrict x, float lea
 }
 
 /* y is what positive() gave.  Below its floor a parameter keeps the gradient that would
- * raise it, as if it were put back to the floor after every step of the optimiser.      */
+ * raise it, as if it were put back to the floor after every step of the optimiser. */
 static void positive_back(int kind, int64_t n, const float *x, const float *y,
                           float least, const float *g, float *to)
 {
@@ -57,7 +65,10 @@ static void positive_back(int kind, int64_t n, const float *x, const float *y,
             to[i] += kind == LTC_SOFTPLUS ? g[i] * mls_sigmoidf(x[i]) : g[i];
 }
 
-static const float *ltc_weight(const mls_call *k, int i) { return k->in[LTC_IN + i]->data; }
+static const float *ltc_weight(const mls_call *k, int i)
+{
+    return k->in[LTC_IN + i]->data;
+}
 
 /* Parameters of the synapses in `w`.. into s; 0: out of memory. */
 MLS_INLINE int prepare_synapses(const ltc_job *q, synapses *s, int64_t n, int first,
@@ -105,7 +116,7 @@ MLS_INLINE int prepare(const mls_call *k, ltc_job *q)
 
 /* What a group works on; the parts lie in its room. */
 typedef struct ltc_work {
-    float *v, *r, *N0, *D0, *trail;            /* trail: [K][stages][v | N | D][U]    */
+    float *v, *r, *N0, *D0, *trail; /* trail: [K][stages][v | N | D][U]    */
     float *dv, *dr, *dN0, *dD0, *dN, *dD, *du, *row, *dk, *next;
 } ltc_work;
 
@@ -113,15 +124,16 @@ MLS_INLINE ltc_work work_of(const ltc_job *q, int64_t group)
 {
     float *at = q->work + group * q->room;
     const int64_t U = q->U;
-    ltc_work w = {at, at + U, at + 2 * U, at + 3 * U, at + 14 * U,
-                  at + 4 * U, at + 5 * U, at + 6 * U, at + 7 * U, at + 8 * U,
+    ltc_work w = {at,         at + U,      at + 2 * U,  at + 3 * U,  at + 14 * U,
+                  at + 4 * U, at + 5 * U,  at + 6 * U,  at + 7 * U,  at + 8 * U,
                   at + 9 * U, at + 10 * U, at + 11 * U, at + 12 * U, at + 13 * U};
     return w;
 }
 
-/* The guard of explicit solvers: the largest r D of an evaluation.  Euler does not pass the
- * momentary equilibrium N / D, Runge-Kutta stays well within its region of stability
- * (2.78); neither leaves the range of the reversal potentials by more than a few widths. */
+/* The guard of explicit solvers: the largest r D of an evaluation.  Euler does not pass
+ * the momentary equilibrium N / D, Runge-Kutta stays well within its region of
+ * stability (2.78); neither leaves the range of the reversal potentials by more than a
+ * few widths. */
 MLS_INLINE float ltc_limit(int solver) { return solver == LTC_EULER ? 1.0f : 2.0f; }
 
 /* r_j = step of the integration over capacity. */
@@ -154,7 +166,8 @@ MLS_INLINE void begin_step(const ltc_job *q, const ltc_work *w, int64_t row)
 }
 
 /* Conductances at `at`, which is kept in the trail with them. */
-MLS_INLINE void evaluate(const ltc_job *q, const ltc_work *w, const float *at, float *trail)
+MLS_INLINE void evaluate(const ltc_job *q, const ltc_work *w, const float *at,
+                         float *trail)
 {
     const int64_t U = q->U;
     const size_t bytes = (size_t)U * sizeof(float);
@@ -174,7 +187,8 @@ MLS_INLINE void substep(const ltc_job *q, const ltc_work *w, float *trail)
     evaluate(q, w, v, trail);
     const float *restrict N = trail + U, *restrict D = trail + 2 * U;
     if (q->p->solver == LTC_SEMI_IMPLICIT) {
-        for (int64_t j = 0; j < U; j++) v[j] = (v[j] + r[j] * N[j]) / (1.0f + r[j] * D[j]);
+        for (int64_t j = 0; j < U; j++)
+            v[j] = (v[j] + r[j] * N[j]) / (1.0f + r[j] * D[j]);
         return;
     }
     if (q->p->solver == LTC_EULER) {
@@ -247,8 +261,8 @@ MLS_INLINE void forward_body(const mls_call *k)
 MLS_KERNEL(ltc_forward, forward_body)
 
 /* dN, dD are set: through the synapses at v to du, and to the step's own sums. */
-MLS_INLINE void evaluate_back(const ltc_job *q, const ltc_work *w, const synapses *inner,
-                              const float *v, float *du)
+MLS_INLINE void evaluate_back(const ltc_job *q, const ltc_work *w,
+                              const synapses *inner, const float *v, float *du)
 {
     for (int64_t j = 0; j < q->U; j++) {
         w->dN0[j] += w->dN[j];
@@ -258,11 +272,13 @@ MLS_INLINE void evaluate_back(const ltc_job *q, const ltc_work *w, const synapse
 }
 
 /* From dv after a substep to dv before it.  after: what v became. */
-MLS_INLINE void implicit_back(const ltc_job *q, const ltc_work *w, const synapses *inner,
-                              const float *restrict trail, const float *restrict after)
+MLS_INLINE void implicit_back(const ltc_job *q, const ltc_work *w,
+                              const synapses *inner, const float *restrict trail,
+                              const float *restrict after)
 {
     const int64_t U = q->U;
-    const float *restrict N = trail + U, *restrict D = trail + 2 * U, *restrict r = w->r;
+    const float *restrict N = trail + U, *restrict D = trail + 2 * U,
+                          *restrict r = w->r;
     for (int64_t j = 0; j < U; j++) {
         const float g = w->dv[j] / (1.0f + r[j] * D[j]);
         w->dv[j] = g;
@@ -274,14 +290,15 @@ MLS_INLINE void implicit_back(const ltc_job *q, const ltc_work *w, const synapse
 }
 
 /* Stages of v' = v + sum share_s f_s, f_s = r k_s, k_s at v + reach f_(s-1). */
-MLS_INLINE void explicit_back(const ltc_job *q, const ltc_work *w, const synapses *inner,
-                              const float *restrict trail)
+MLS_INLINE void explicit_back(const ltc_job *q, const ltc_work *w,
+                              const synapses *inner, const float *restrict trail)
 {
     static const float reach[] = {0.5f, 0.5f, 1.0f, 0.0f}, share[] = {1, 2, 2, 1};
     const int64_t U = q->U;
     const float *restrict r = w->r;
     const float limit = ltc_limit(q->p->solver);
-    float *restrict total = w->dk, *restrict du = w->du; /* du: of the later stage's v */
+    float *restrict total = w->dk, *restrict du =
+                                       w->du; /* du: of the later stage's v */
     memcpy(total, w->dv, (size_t)U * sizeof(float));
     memset(du, 0, (size_t)U * sizeof(float));
     for (int s = (int)q->stages - 1; s >= 0; s--) {
@@ -322,7 +339,8 @@ MLS_INLINE void rates_back(const ltc_job *q, const ltc_work *w, int64_t row, flo
 }
 
 /* Where a group gathers: dG | dGV | dC | dsigma, dmu, dw, dE of inner, of outer. */
-MLS_INLINE void sums_of(const ltc_job *q, int64_t group, synapses *inner, synapses *outer)
+MLS_INLINE void sums_of(const ltc_job *q, int64_t group, synapses *inner,
+                        synapses *outer)
 {
     float *at = q->sums + group * q->n_sums + 3 * q->U;
     synapses *const s[] = {inner, outer};
@@ -345,8 +363,10 @@ MLS_INLINE void step_back(const ltc_job *q, const ltc_work *w, int64_t t, int64_
     const size_t bytes = (size_t)U * sizeof(float);
     const float *x = q->k->in[LTC_X]->data + row * q->S;
     float *dx = q->k->in[LTC_X]->grad, *dG = base, *dGV = base + U;
-    memcpy(w->v, t ? q->k->out[LTC_Y]->data + (row - q->B) * U
-                   : q->k->in[LTC_V]->data + b * U, bytes);
+    memcpy(w->v,
+           t ? q->k->out[LTC_Y]->data + (row - q->B) * U
+             : q->k->in[LTC_V]->data + b * U,
+           bytes);
     begin_step(q, w, row);
     for (int64_t i = 0; i < q->K; i++) substep(q, w, w->trail + i * wide);
     memset(w->dr, 0, bytes);
@@ -391,12 +411,12 @@ MLS_INLINE void backward_group(int64_t group, void *arg)
 }
 MLS_KERNEL_BODY(ltc_backward_group, backward_group)
 
-static void synapses_give(const ltc_job *q, const synapses *s, int first, const float *mask)
+static void synapses_give(const ltc_job *q, const synapses *s, int first,
+                          const float *mask)
 {
     const int64_t n = s->n * q->U;
     const float *const g[] = {s->dsigma, s->dmu, s->dw, s->dE};
-    for (int64_t i = 0; i < n; i++)
-        s->dw[i] = mask[i] != 0.0f ? s->dw[i] : 0.0f;
+    for (int64_t i = 0; i < n; i++) s->dw[i] = mask[i] != 0.0f ? s->dw[i] : 0.0f;
     for (int i = 0; i < 4; i++) {
         const mls_t to = q->k->in[LTC_IN + first + i];
         if (i == 2)
@@ -444,8 +464,8 @@ static double ltc_flops(const mls_call *k)
     const mls_tensor *x = k->in[LTC_X];
     const double U = (double)k->in[LTC_V]->dim[2];
     const double stages = p->solver == LTC_RK4 ? 4.0 : 1.0;
-    return 12.0 * (double)(x->dim[0] * x->dim[1]) *
-           U * ((double)x->dim[2] + (double)p->unfolds * stages * U);
+    return 12.0 * (double)(x->dim[0] * x->dim[1]) * U *
+           ((double)x->dim[2] + (double)p->unfolds * stages * U);
 }
 
 static const mls_op ltc_scan = {sizeof ltc_scan, "ltc.scan", ltc_forward, ltc_backward,

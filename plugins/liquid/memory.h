@@ -31,7 +31,8 @@ MLS_INLINE void memory_step_back(int64_t H, const float *restrict z,
                                  const float *restrict dm, float *restrict dc,
                                  float *restrict dz)
 {
-    const float *restrict ig = z + H, *restrict fg = z + 2 * H, *restrict og = z + 3 * H;
+    const float *restrict ig = z + H, *restrict fg = z + 2 * H,
+                          *restrict og = z + 3 * H;
     float *restrict di = dz + H, *restrict df = dz + 2 * H, *restrict d_o = dz + 3 * H;
     for (int64_t j = 0; j < H; j++) {
         const float y = mls_tanhf(c[j]);
@@ -44,8 +45,8 @@ MLS_INLINE void memory_step_back(int64_t H, const float *restrict z,
     }
 }
 
-/* Makes the columns of w[rows][cols], rows >= cols, orthonormal (Gram-Schmidt): of normal
- * draws, what torch's orthogonal_ gives.                                                */
+/* Makes the columns of w[rows][cols], rows >= cols, orthonormal (Gram-Schmidt): of
+ * normal draws, what torch's orthogonal_ gives. */
 static void orthonormal_columns(float *w, int64_t rows, int64_t cols, const void *self)
 {
     enum { BLOCK = 256 };
@@ -70,8 +71,9 @@ static void orthonormal_columns(float *w, int64_t rows, int64_t cols, const void
 }
 
 /* [setup] The three weights of the LSTM as ncps starts them: input map and its bias,
- * recurrent map.                                                                        */
-MLS_MAY_BE_UNUSED static void memory_weights(mls_ctx *c, int64_t inputs, int64_t units, mls_t w[3])
+ * recurrent map. */
+MLS_MAY_BE_UNUSED static void memory_weights(mls_ctx *c, int64_t inputs, int64_t units,
+                                             mls_t w[3])
 {
     mls_init turn = mls_init_of(MLS_NORMAL, 1.0, 0);
     turn.adjust = orthonormal_columns;

@@ -1,5 +1,5 @@
 /* modulation.h - the time constant that the port mod_tau gives a liquid cell:
- * tau = 0.5 + sigmoid(W m), of every unit, between 0.5 and 1.5.                         */
+ * tau = 0.5 + sigmoid(W m), of every unit, between 0.5 and 1.5. */
 #ifndef LIQUID_MODULATION_H
 #define LIQUID_MODULATION_H
 

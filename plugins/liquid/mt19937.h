@@ -12,7 +12,8 @@
 
 #include <stdint.h>
 
-/* ---- RandomState -------------------------------------------------------------------- */
+/* ---- RandomState --------------------------------------------------------------------
+ */
 
 enum { MT_WORDS = 624, MT_LAG = 397 };
 typedef struct mt19937 {
@@ -69,7 +70,8 @@ static void mt_permutation(mt19937 *g, uint32_t n, uint32_t *to)
     }
 }
 
-/* ---- default_rng ----------------------------------------------------------------------- */
+/* ---- default_rng
+ * ----------------------------------------------------------------------- */
 
 typedef struct u128 {
     uint64_t high, low;
@@ -127,7 +129,8 @@ static void pcg_seed(pcg64 *g, uint64_t seed)
     by = 0x8b51f9ddu;
     for (int i = 0; i < 4; i++) {
         const uint64_t low = seed_hash(pool[2 * i % 4], &by, 0x58f38dedu);
-        word[i] = low | (uint64_t)seed_hash(pool[(2 * i + 1) % 4], &by, 0x58f38dedu) << 32;
+        word[i] = low | (uint64_t)seed_hash(pool[(2 * i + 1) % 4], &by, 0x58f38dedu)
+                            << 32;
     }
     g->has_half = 0;
     g->state = (u128){0, 0};
@@ -174,7 +177,7 @@ static void pcg_shuffle(pcg64 *g, int64_t n, int64_t first, uint32_t *x)
 }
 
 /* Generator.choice(n, size, replace=False) for a table of `room` words: n of them, or
- * pcg_choice_room().  Returns where in the table the size numbers lie.                  */
+ * pcg_choice_room().  Returns where in the table the size numbers lie. */
 static int64_t pcg_choice_room(int64_t n, int64_t size)
 {
     int64_t room = 1;

@@ -1,6 +1,6 @@
 /* rnn.h - GRU and LSTM over a sequence as one op, in PyTorch's formulas and weights
  * (torch.nn.GRU, torch.nn.LSTM, one layer).  Shared by gru and lstm, which give their
- * step; the input's products are made for all steps at once.                            */
+ * step; the input's products are made for all steps at once. */
 #ifndef LIQUID_RNN_H
 #define LIQUID_RNN_H
 
@@ -37,8 +37,8 @@ MLS_INLINE int rnn_masked(const mls_call *k, int64_t row)
 /* Forward of a sample: g[N] are its sums, q is of RNN_Q, h and c the states before. */
 typedef void rnn_step(int64_t H, float *g, float *q, const float *h, const float *c,
                       float *y);
-/* Backward: dh and dc are those of the new states and become, without the products, those
- * of the old; dg[N], dq are those of the sums.                                          */
+/* Backward: dh and dc are those of the new states and become, without the products,
+ * those of the old; dg[N], dq are those of the sums. */
 typedef void rnn_step_back(int64_t H, const float *g, const float *q, const float *h,
                            const float *c, float *dh, float *dc, float *dg, float *dq);
 
@@ -133,7 +133,8 @@ static double rnn_flops(const mls_call *k)
 }
 
 /* [setup] PyTorch's four weights, U(-1/sqrt H, 1/sqrt H), in the order of RNN_WI. */
-static void rnn_weights(mls_ctx *c, int64_t inputs, int64_t units, int gates, mls_t w[4])
+static void rnn_weights(mls_ctx *c, int64_t inputs, int64_t units, int gates,
+                        mls_t w[4])
 {
     const double a = 1.0 / sqrt((double)(units > 0 ? units : 1));
     const mls_init matrix = mls_init_of(MLS_UNIFORM, a, 0);

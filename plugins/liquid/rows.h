@@ -42,7 +42,7 @@ MLS_INLINE void product_of_rows(const mls_call *k, int64_t batch, int64_t rows,
 }
 
 /* [setup] `name`.weight [rows][cols] and `name`.bias [rows] as ncps starts them: Xavier
- * weights, PyTorch's biases.                                                            */
+ * weights, PyTorch's biases. */
 MLS_INLINE void linear_weights(mls_ctx *c, const char *name, int64_t rows, int64_t cols,
                                mls_t *w, mls_t *b)
 {

@@ -1,5 +1,5 @@
-/* wiring.h - who is connected to whom in a liquid cell: the wirings of ncps 1.0.1, drawn to
- * the bit for its seeds, or read from a file.
+/* wiring.h - who is connected to whom in a liquid cell: the wirings of ncps 1.0.1,
+ * drawn to the bit for its seeds, or read from a file.
  *
  *   full      every pair; polarity 1 with probability 2/3, else -1
  *   random    a share 1 - sparsity of all pairs, likewise
@@ -36,7 +36,8 @@ typedef struct wiring {
     float *sensory;   /* [inputs from][units to]                              */
 } wiring;
 
-/* ---- full, random: default_rng --------------------------------------------------------- */
+/* ---- full, random: default_rng
+ * --------------------------------------------------------- */
 
 static float wiring_pole(pcg64 *g) { return pcg_upto(g, 2) ? 1.0f : -1.0f; }
 
@@ -49,7 +50,8 @@ static void wiring_full(const wiring *w, pcg64 *g, int self_connections)
     for (int64_t i = 0; i < w->inputs * w->units; i++) w->sensory[i] = wiring_pole(g);
 }
 
-/* twice: ncps 1.0.1 draws the polarity of a sensory synapse twice and keeps the second. */
+/* twice: ncps 1.0.1 draws the polarity of a sensory synapse twice and keeps the second.
+ */
 static void wiring_some(mls_ctx *c, pcg64 *g, int64_t pairs, double share, int twice,
                         float *to)
 {
@@ -63,16 +65,18 @@ static void wiring_some(mls_ctx *c, pcg64 *g, int64_t pairs, double share, int t
     }
 }
 
-/* ---- ncp: RandomState -------------------------------------------------------------------- */
+/* ---- ncp: RandomState
+ * -------------------------------------------------------------------- */
 
 typedef struct ncp {
     int64_t inter, command, motor, sensory_fanout, inter_fanout, recurrent, motor_fanin;
 } ncp;
 
 /* One neuron of a group joined to `n` others of `pool`, drawn without return.  out: the
- * one is the source.  met (or NULL) marks who of the pool was drawn.                    */
-static void ncp_join(mt19937 *g, int64_t one, int64_t pool_from, int64_t pool, int64_t n,
-                     int out, float *m, int64_t cols, uint32_t *perm, uint8_t *met)
+ * one is the source.  met (or NULL) marks who of the pool was drawn. */
+static void ncp_join(mt19937 *g, int64_t one, int64_t pool_from, int64_t pool,
+                     int64_t n, int out, float *m, int64_t cols, uint32_t *perm,
+                     uint8_t *met)
 {
     mt_permutation(g, (uint32_t)pool, perm);
     for (int64_t i = 0; i < n; i++) {

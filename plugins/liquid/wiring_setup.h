@@ -5,35 +5,42 @@
 #include "wiring.h"
 
 /* Rows for the option table of struct S with a member `wiring_options net`. */
-#define WIRING_ROW(S, name, field, type, def, lo, hi, text, help) \
-    {name, type, offsetof(S, net.field), def, lo, hi, text, NULL, help}
+#define WIRING_ROW(S, name, field, type, def, lo, hi, text, help)                      \
+    {                                                                                  \
+        name, type, offsetof(S, net.field), def, lo, hi, text, NULL, help              \
+    }
 #define WIRING_OPTIONS(S, wirings)                                                     \
     WIRING_ROW(S, "units", units, MLS_INT, 0, 0, 65536, NULL,                          \
                "neurons in all, 0 for as few as the wiring needs"),                    \
-    WIRING_ROW(S, "outputs", outputs, MLS_INT, 0, 0, 65536, NULL,                      \
-               "motor neurons, whose values are given; 0 for the width of the network"), \
-    WIRING_ROW(S, "wiring", wiring, MLS_CHOICE, 0, 0, 0, wirings,                      \
-               "who is connected to whom"),                                            \
+        WIRING_ROW(                                                                    \
+            S, "outputs", outputs, MLS_INT, 0, 0, 65536, NULL,                         \
+            "motor neurons, whose values are given; 0 for the width of the network"),  \
+        WIRING_ROW(S, "wiring", wiring, MLS_CHOICE, 0, 0, 0, wirings,                  \
+                   "who is connected to whom"),                                        \
+        WIRING_ROW(                                                                    \
+            S, "sparsity", sparsity, MLS_REAL, 0.5, 0, 1, NULL,                        \
+            "wiring random: share of pairs left out, below 1; auto_ncp: from 0.1"),    \
+        WIRING_ROW(S, "wiring_seed", wiring_seed, MLS_INT, -1, -1, 4294967295.0, NULL, \
+                   "seed of the wiring alone; -1 for that of ncps, 1111 or 22222"),    \
+        WIRING_ROW(S, "inter", inter, MLS_INT, 12, 1, 65536, NULL,                     \
+                   "wiring ncp: inter neurons"),                                       \
+        WIRING_ROW(S, "command", command, MLS_INT, 8, 1, 65536, NULL,                  \
+                   "wiring ncp: command neurons"),                                     \
+        WIRING_ROW(S, "sensory_fanout", sensory_fanout, MLS_INT, 4, 1, 65536, NULL,    \
+                   "wiring ncp: inter neurons that an input reaches"),                 \
+        WIRING_ROW(S, "inter_fanout", inter_fanout, MLS_INT, 4, 1, 65536, NULL,        \
+                   "wiring ncp: command neurons that an inter neuron reaches"),        \
+        WIRING_ROW(S, "recurrent_command", recurrent_command, MLS_INT, 4, 0, 65536,    \
+                   NULL, "wiring ncp: synapses drawn among command neurons"),          \
+        WIRING_ROW(S, "motor_fanin", motor_fanin, MLS_INT, 4, 1, 65536, NULL,          \
+                   "wiring ncp: command neurons that reach a motor neuron"),           \
+        WIRING_ROW(S, "wiring_file", wiring_file, MLS_STRING, 0, 0, 0, NULL,           \
+                   "HDF5 file with the wiring, in place of a drawn one")
+
+/* Where recurrence follows the wiring too. */
+#define WIRING_SELF(S)                                                                 \
     WIRING_ROW(S, "self_connections", self_connections, MLS_BOOL, 1, 0, 0, NULL,       \
-               "wiring full: neurons are connected to themselves too"),                \
-    WIRING_ROW(S, "sparsity", sparsity, MLS_REAL, 0.5, 0, 1, NULL,                     \
-               "wiring random: share of pairs left out, below 1; auto_ncp: from 0.1"), \
-    WIRING_ROW(S, "wiring_seed", wiring_seed, MLS_INT, -1, -1, 4294967295.0, NULL,     \
-               "seed of the wiring alone; -1 for that of ncps, 1111 or 22222"),        \
-    WIRING_ROW(S, "inter", inter, MLS_INT, 12, 1, 65536, NULL,                         \
-               "wiring ncp: inter neurons"),                                           \
-    WIRING_ROW(S, "command", command, MLS_INT, 8, 1, 65536, NULL,                      \
-               "wiring ncp: command neurons"),                                         \
-    WIRING_ROW(S, "sensory_fanout", sensory_fanout, MLS_INT, 4, 1, 65536, NULL,        \
-               "wiring ncp: inter neurons that an input reaches"),                     \
-    WIRING_ROW(S, "inter_fanout", inter_fanout, MLS_INT, 4, 1, 65536, NULL,            \
-               "wiring ncp: command neurons that an inter neuron reaches"),            \
-    WIRING_ROW(S, "recurrent_command", recurrent_command, MLS_INT, 4, 0, 65536, NULL,  \
-               "wiring ncp: synapses drawn among command neurons"),                    \
-    WIRING_ROW(S, "motor_fanin", motor_fanin, MLS_INT, 4, 1, 65536, NULL,              \
-               "wiring ncp: command neurons that reach a motor neuron"),               \
-    WIRING_ROW(S, "wiring_file", wiring_file, MLS_STRING, 0, 0, 0, NULL,               \
-               "HDF5 file with the wiring, in place of a drawn one")
+               "wiring full: neurons are connected to themselves too")
 
 #define WIRING_HELP                                                                    \
     "Wirings are those of ncps 1.0.1, bit for bit at the same seed: `full`\n"          \
@@ -60,21 +67,23 @@ static int wiring_room(mls_ctx *c, wiring *w)
     return w->adjacency && w->sensory;
 }
 
-/* ---- From a file ------------------------------------------------------------------------- */
+/* ---- From a file
+ * ------------------------------------------------------------------------- */
 
 static int wiring_poles(mls_ctx *c, const char *path, const char *name,
                         const mls_array *a, int64_t rows, int64_t cols)
 {
     if (a->rank != 2 || a->dim[0] != rows || a->dim[1] != cols) {
-        mls->fail(c, "%s: \"%s\" is [%lld][%lld] (%d axes), expected [%lld][%lld]", path,
-                  name, (long long)a->dim[0], (long long)a->dim[1], a->rank,
+        mls->fail(c, "%s: \"%s\" is [%lld][%lld] (%d axes), expected [%lld][%lld]",
+                  path, name, (long long)a->dim[0], (long long)a->dim[1], a->rank,
                   (long long)rows, (long long)cols);
         return 0;
     }
     for (int64_t i = 0; i < rows * cols; i++)
         if (a->data[i] != 0.0f && a->data[i] != 1.0f && a->data[i] != -1.0f) {
-            mls->fail(c, "%s: \"%s\"[%lld][%lld] is %g, expected -1, 0 or 1", path, name,
-                      (long long)(i / cols), (long long)(i % cols), (double)a->data[i]);
+            mls->fail(c, "%s: \"%s\"[%lld][%lld] is %g, expected -1, 0 or 1", path,
+                      name, (long long)(i / cols), (long long)(i % cols),
+                      (double)a->data[i]);
             return 0;
         }
     return 1;
@@ -95,14 +104,15 @@ static void wiring_file_layers(mls_ctx *c, const char *path, const mls_array *a,
         size[i] = x >= 1.0f && x <= 65536.0f && x == (float)(int64_t)x ? (int64_t)x : 0;
         sum += size[i];
         if (!size[i]) {
-            mls->fail(c, "%s: \"layers\"[%d] is %g, expected a number of neurons", path, i,
-                      (double)x);
+            mls->fail(c, "%s: \"layers\"[%d] is %g, expected a number of neurons", path,
+                      i, (double)x);
             return;
         }
     }
     if (sum != w->units || (n > 1 && size[n - 1] != w->outputs))
-        mls->fail(c, "%s: \"layers\" has %lld neurons, the last layer %lld; expected %lld "
-                     "neurons, as in \"adjacency\", and outputs %lld in the last layer",
+        mls->fail(c,
+                  "%s: \"layers\" has %lld neurons, the last layer %lld; expected %lld "
+                  "neurons, as in \"adjacency\", and outputs %lld in the last layer",
                   path, (long long)sum, (long long)size[n - 1], (long long)w->units,
                   (long long)w->outputs);
     else
@@ -123,13 +133,13 @@ static void wiring_read(mls_ctx *c, const wiring_options *o, wiring *w)
         return;
     const int64_t U = adjacency.rank > 0 ? adjacency.dim[0] : 0;
     if (o->units && U != o->units) {
-        mls->fail(c, "units is %lld, but \"adjacency\" of %s has %lld", (long long)o->units,
-                  path, (long long)U);
+        mls->fail(c, "units is %lld, but \"adjacency\" of %s has %lld",
+                  (long long)o->units, path, (long long)U);
         return;
     }
     if (U < w->outputs || U < 1) {
-        mls->fail(c, "%s: \"adjacency\" has %lld neurons, fewer than the %lld outputs", path,
-                  (long long)U, (long long)w->outputs);
+        mls->fail(c, "%s: \"adjacency\" has %lld neurons, fewer than the %lld outputs",
+                  path, (long long)U, (long long)w->outputs);
         return;
     }
     w->units = U;
@@ -142,7 +152,8 @@ static void wiring_read(mls_ctx *c, const wiring_options *o, wiring *w)
     if (f->read(c, path, "layers", 1, &layers)) wiring_file_layers(c, path, &layers, w);
 }
 
-/* ---- Drawn ------------------------------------------------------------------------------- */
+/* ---- Drawn
+ * ------------------------------------------------------------------------------- */
 
 static int wiring_too_many(mls_ctx *c, const char *what, int64_t n, const char *of,
                            int64_t most)
@@ -158,24 +169,26 @@ static void wiring_draw_ncp(mls_ctx *c, const wiring_options *o, wiring *w)
     ncp p = {o->inter,        o->command,           o->outputs,    o->sensory_fanout,
              o->inter_fanout, o->recurrent_command, o->motor_fanin};
     if (o->wiring == WIRING_AUTO_NCP) {
-        const int64_t U = o->units ? o->units
+        const int64_t U = o->units         ? o->units
                           : o->outputs > 1 ? 3 * o->outputs
                                            : o->outputs + 3;
         if (o->outputs >= U - 2 || o->sparsity < 0.1) {
-            mls->fail(c,
-                      "wiring \"auto_ncp\" needs outputs below units - 2 and sparsity from "
-                      "0.1; units is %lld, outputs %lld, sparsity %g",
-                      (long long)U, (long long)o->outputs, o->sparsity);
+            mls->fail(
+                c,
+                "wiring \"auto_ncp\" needs outputs below units - 2 and sparsity from "
+                "0.1; units is %lld, outputs %lld, sparsity %g",
+                (long long)U, (long long)o->outputs, o->sparsity);
             return;
         }
         p = wiring_auto(U, o->outputs, o->sparsity);
     }
     w->units = p.inter + p.command + p.motor;
     if (o->units && o->units != w->units) {
-        mls->fail(c,
-                  "units is %lld, but inter, command and outputs are %lld neurons: leave "
-                  "units at 0",
-                  (long long)o->units, (long long)w->units);
+        mls->fail(
+            c,
+            "units is %lld, but inter, command and outputs are %lld neurons: leave "
+            "units at 0",
+            (long long)o->units, (long long)w->units);
         return;
     }
     if (wiring_too_many(c, "sensory_fanout", p.sensory_fanout, "inter", p.inter) ||
@@ -202,8 +215,9 @@ static void wiring_draw(mls_ctx *c, const wiring_options *o, wiring *w)
         return;
     }
     if (o->wiring == WIRING_RANDOM && o->sparsity >= 1.0) {
-        mls->fail(c, "wiring \"random\" needs sparsity below 1: nothing is connected at %g",
-                  o->sparsity);
+        mls->fail(
+            c, "wiring \"random\" needs sparsity below 1: nothing is connected at %g",
+            o->sparsity);
         return;
     }
     if (!wiring_room(c, w)) return;
@@ -217,7 +231,8 @@ static void wiring_draw(mls_ctx *c, const wiring_options *o, wiring *w)
     wiring_some(c, &g, w->inputs * w->units, 1.0 - o->sparsity, 1, w->sensory);
 }
 
-/* [setup] o->wiring is one of WIRING_FULL...; 0 when refused, which the context knows. */
+/* [setup] o->wiring is one of WIRING_FULL...; 0 when refused, which the context knows.
+ */
 static int wiring_setup(mls_ctx *c, const wiring_options *o, int64_t inputs, wiring *w)
 {
     *w = (wiring){.outputs = o->outputs, .inputs = inputs};

@@ -189,9 +189,10 @@ static void cell_open(cell *x, const char *path, const char *options, int64_t ba
         char *end;
         const double v = strtod(is, &end);
         mls_value_set(&x->arena, map, mls_arena_strdup(&x->arena, o),
-                      !strcmp(is, "true") ? mls_value_bool(&x->arena, 1)
-                      : *end              ? mls_value_string(&x->arena, is)
-                                          : mls_value_real(&x->arena, v));
+                      !strcmp(is, "true") || !strcmp(is, "false")
+                          ? mls_value_bool(&x->arena, *is == 't')
+                      : *end ? mls_value_string(&x->arena, is)
+                             : mls_value_real(&x->arena, v));
     }
     const char *const none[] = {NULL};
     mls_option_apply(&x->registry, x->component, map, none, x->self, &x->arena,

@@ -17,8 +17,16 @@ static void set_all(cell *c)
 static void golden(void **state)
 {
     (void)state;
-    const reference r = {"units=4 backbone_units=5 backbone_layers=2", 6, 2, 3, 4,
-                         golden_ts, golden_y, golden_dx, 1e-6, 3e-6};
+    const reference r = {"units=4 backbone_units=5 backbone_layers=2",
+                         6,
+                         2,
+                         3,
+                         4,
+                         golden_ts,
+                         golden_y,
+                         golden_dx,
+                         1e-6,
+                         3e-6};
     cell c;
     cell_open(&c, FILE_NAME, r.options, r.B, (int64_t[CELL_PORTS]){r.S, 1}, 1);
     assert_int_equal(c.n_weights, 12);
@@ -35,11 +43,10 @@ static void golden(void **state)
 static void golden_modes(void **state)
 {
     (void)state;
-    const reference r[] = {
-        {"units=4 backbone_units=5 backbone_layers=2 mode=pure", 6, 2, 3, 4, golden_ts,
-         pure_y, pure_dx, 1e-6, 3e-6},
-        {"units=4 backbone_units=5 backbone_layers=2 mode=no_gate", 6, 2, 3, 4,
-         golden_ts, no_gate_y, no_gate_dx, 1e-6, 3e-6}};
+    const reference r[] = {{"units=4 backbone_units=5 backbone_layers=2 mode=pure", 6,
+                            2, 3, 4, golden_ts, pure_y, pure_dx, 1e-6, 3e-6},
+                           {"units=4 backbone_units=5 backbone_layers=2 mode=no_gate",
+                            6, 2, 3, 4, golden_ts, no_gate_y, no_gate_dx, 1e-6, 3e-6}};
     const reference_gradient *const g[] = {pure_gradient, no_gate_gradient};
     const int n[] = {8, 12};
     for (int i = 0; i < 2; i++) {
@@ -65,7 +72,8 @@ static void golden_lstm(void **state)
     for (int b = 0; b < 2; b++) {
         float z[T][N], c[T + 1][H] = {{0}}, h[T + 1][H] = {{0}}, x[T][S];
         for (int t = 0; t < T; t++) {
-            for (int i = 0; i < S; i++) x[t][i] = (float)cos(0.9 * ((b * T + t) * S + i));
+            for (int i = 0; i < S; i++)
+                x[t][i] = (float)cos(0.9 * ((b * T + t) * S + i));
             for (int n = 0; n < N; n++) {
                 z[t][n] = bx[n];
                 for (int i = 0; i < S; i++) z[t][n] += wx[n * S + i] * x[t][i];
@@ -93,7 +101,8 @@ static void golden_lstm(void **state)
     }
     const double of_y = far_off("out", y, lstm_y, 2 * T * H, 1e-6);
     double worst = far_off("in", dx, lstm_dx, 2 * T * S, 3e-6);
-    worst = fmax(worst, far_off("input_map.weight", dwx, lstm_input_map_weight, N * S, 3e-6));
+    worst = fmax(worst,
+                 far_off("input_map.weight", dwx, lstm_input_map_weight, N * S, 3e-6));
     worst = fmax(worst, far_off("input_map.bias", dbx, lstm_input_map_bias, N, 3e-6));
     worst = fmax(worst, far_off("recurrent_map.weight", dwr, lstm_recurrent_map_weight,
                                 N * H, 3e-6));
@@ -141,7 +150,8 @@ static void lstm_init(void **state)
     for (int i = 0; i < 6; i++)
         for (int j = 0; j < 6; j++) {
             double dot = 0.0;
-            for (int r = 0; r < 24; r++) dot += (double)w[r * 6 + i] * (double)w[r * 6 + j];
+            for (int r = 0; r < 24; r++)
+                dot += (double)w[r * 6 + i] * (double)w[r * 6 + j];
             assert_true(fabs(dot - (i == j)) < 1e-5);
         }
     cell_close(&d.c);

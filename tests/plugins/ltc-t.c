@@ -1,4 +1,5 @@
-/* ltc: the reference's figures, gradients by differences, chunks, solvers and their guard. */
+/* ltc: the reference's figures, gradients by differences, chunks, solvers and their
+ * guard. */
 #define _GNU_SOURCE
 #define FILE_NAME "liquid/ltc.so"
 #include "recurrent.h"
@@ -11,13 +12,13 @@ static void golden(void **state)
 {
     (void)state;
     static const char *const order[] = {
-        "gleak",       "vleak",     "cm",           "sigma",   "mu",
-        "w",           "erev",      "sensory_sigma", "sensory_mu", "sensory_w",
-        "sensory_erev", "input_w",  "input_b"};
-    const reference r[] = {
-        {"units=4 outputs=4 output_mapping=none", 5, 2, 3, 4, golden_dt, softplus_y, softplus_dx, 1e-6, 3e-6},
-        {"units=4 outputs=4 output_mapping=none positivity=clip", 5, 2, 3, 4, golden_dt, plain_y, plain_dx,
-         1e-6, 3e-6}};
+        "gleak",  "vleak",         "cm",         "sigma",     "mu",           "w",
+        "erev",   "sensory_sigma", "sensory_mu", "sensory_w", "sensory_erev", "input_w",
+        "input_b"};
+    const reference r[] = {{"units=4 outputs=4 output_mapping=none", 5, 2, 3, 4,
+                            golden_dt, softplus_y, softplus_dx, 1e-6, 3e-6},
+                           {"units=4 outputs=4 output_mapping=none positivity=clip", 5,
+                            2, 3, 4, golden_dt, plain_y, plain_dx, 1e-6, 3e-6}};
     const reference_gradient *const g[] = {softplus_gradient, plain_gradient};
     for (int i = 0; i < 2; i++) {
         cell c;
@@ -110,7 +111,8 @@ static void solvers_agree(void **state)
         off[0] = fmax(off[0], fabs((double)y[0][k] - (double)y[2][k]));
         off[1] = fmax(off[1], fabs((double)y[1][k] - (double)y[2][k]));
     }
-    print_message("# semi_implicit is off rk4 by %.1e, euler by %.1e\n", off[0], off[1]);
+    print_message("# semi_implicit is off rk4 by %.1e, euler by %.1e\n", off[0],
+                  off[1]);
     assert_true(off[0] < 0.03 && off[1] < 0.03 && off[0] > 0.0 && off[1] > 0.0);
     for (int i = 0; i < 3; i++) cell_close(&d[i].c);
 }
@@ -157,9 +159,12 @@ int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden),        cmocka_unit_test(gradients),
-        cmocka_unit_test(guarded_gradients), cmocka_unit_test(chunks),
-        cmocka_unit_test(solvers_agree), cmocka_unit_test(stays_bounded),
+        cmocka_unit_test(golden),
+        cmocka_unit_test(gradients),
+        cmocka_unit_test(guarded_gradients),
+        cmocka_unit_test(chunks),
+        cmocka_unit_test(solvers_agree),
+        cmocka_unit_test(stays_bounded),
         cmocka_unit_test(no_time_no_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* gru and lstm: PyTorch's formulas written out in double, a reference's figures of an LSTM,
- * gradients by differences, chunks and masks.                                           */
+/* gru and lstm: PyTorch's formulas written out in double, a reference's figures of an
+ * LSTM, gradients by differences, chunks and masks. */
 #define _GNU_SOURCE
 static const char *file_name = "liquid/gru.so";
 #define FILE_NAME file_name
@@ -55,7 +55,8 @@ static void lstm_step(const weights *w, const float *x, double *h, double *c)
     double next[H];
     for (int j = 0; j < H; j++) {
         double s[4];
-        for (int g = 0; g < 4; g++) s[g] = of_x(w, g * H + j, x) + of_h(w, g * H + j, h);
+        for (int g = 0; g < 4; g++)
+            s[g] = of_x(w, g * H + j, x) + of_h(w, g * H + j, h);
         c[j] = sigmoid(s[1]) * c[j] + sigmoid(s[0]) * tanh(s[2]);
         next[j] = sigmoid(s[3]) * tanh(c[j]);
     }
@@ -81,8 +82,7 @@ static void formula(const char *file,
         for (int t = 0; t < T; t++) {
             if (d.mask[t * B + b] != 0.0f) step(&w, d.x + (t * B + b) * S, h, c);
             memcpy(want, h, sizeof h);
-            worst = fmax(worst,
-                         far_off("out", d.y + (t * B + b) * H, want, H, 1e-6));
+            worst = fmax(worst, far_off("out", d.y + (t * B + b) * H, want, H, 1e-6));
         }
     }
     print_message("# %s: outputs differ by %.1e\n", file, worst);
