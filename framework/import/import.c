@@ -10,9 +10,10 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
-extern const mls_importer mls_import_idx, mls_import_png;
+extern const mls_importer mls_import_idx, mls_import_png, mls_import_wav;
 
-const mls_importer *const mls_importers[] = { &mls_import_idx, &mls_import_png, NULL };
+const mls_importer *const mls_importers[] = { &mls_import_idx, &mls_import_png, &mls_import_wav,
+                                              NULL };
 
 enum { MOST = 64 };
 

@@ -110,6 +110,11 @@ void mls_samples_classes(mls_samples *s, const char *names)
         mls_dataset_text(s->m->out, s->column[LABEL], "classes", names);
 }
 
+void mls_samples_names(mls_samples *s, int field, const char *names)
+{
+    mls_dataset_text(s->m->out, s->column[FIELD + field], "names", names);
+}
+
 void mls_samples_close(mls_samples *s)
 {
     if (!s || s->m->e->set) return;

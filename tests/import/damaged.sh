@@ -95,4 +95,38 @@ cut_to s.png 20 cut.png; bad 'cut.png: byte 20: ' png cut.png --labels labels
 bad 'colour.png: is of 8 bits and colour type 2; expected 8-bit grey' png colour.png --labels labels
 bad 'huge.png: byte 33: Invalid IHDR data' png huge.png --labels labels
 bad 'absent: No such file' png s.png --labels absent
+
+# ---- wav: four samples of 16 bits
+fmt='\020\0\0\0\1\0\1\0\100\037\0\0\200\076\0\0\2\0\020\0'
+printf 'RIFF\054\0\0\0WAVEfmt '"$fmt"'data\010\0\0\0\0\0\1\0\2\0\3\0' >3_ann_0.wav
+cp 3_ann_0.wav 1_bob_0.wav
+good wav 3_ann_0.wav 1_bob_0.wav
+good wav --as wave train: 3_ann_0.wav test: 1_bob_0.wav
+mkdir sounds; cp ./*.wav sounds; good wav sounds
+good wav 3_ann_0.wav --name '{speaker}_{label}_{take}'
+bad 'wav has no option --labels' wav sounds --labels l
+bad '--name is "{x}"; expected fields in braces' wav sounds --name '{x}'
+bad 'i: its name does not fit --name' wav i
+bad '3_ann_0.wav: its name does not fit --name "{label}-{x}"' wav 3_ann_0.wav --name '{label}-{x}'
+mkdir none; bad 'none: has no file whose name ends in ".wav"' wav none
+bad 'absent_a_0.wav: No such file' wav absent_a_0.wav
+cut_to 3_ann_0.wav 48 1_cut_0.wav
+bad '1_cut_0.wav: byte 48: the file ends, where 52 bytes are expected' wav 1_cut_0.wav
+cut_to 3_ann_0.wav 20 1_cut_0.wav; bad '1_cut_0.wav: byte 20: the file ends' wav 1_cut_0.wav
+: >1_cut_0.wav; bad '1_cut_0.wav: byte 0: the file ends' wav 1_cut_0.wav
+printf 'some text that is no sound at all, whatever its name may say\n' >1_text_0.wav
+bad '1_text_0.wav: is no sound that can be read' wav 1_text_0.wav
+printf 'RIFF\044\0\0\0WAVEfmt '"$fmt"'data\0\0\0\0' >1_none_0.wav
+bad '1_none_0.wav: has 0 samples; expected 1 to' wav 1_none_0.wav
+two='\020\0\0\0\1\0\2\0\100\037\0\0\0\175\0\0\4\0\020\0'
+printf 'RIFF\054\0\0\0WAVEfmt '"$two"'data\010\0\0\0\0\0\1\0\2\0\3\0' >1_two_0.wav
+bad '1_two_0.wav: has 2 channels; expected 1' wav 1_two_0.wav
+fast='\020\0\0\0\1\0\1\0\200\076\0\0\0\175\0\0\2\0\020\0'
+printf 'RIFF\054\0\0\0WAVEfmt '"$fast"'data\010\0\0\0\0\0\1\0\2\0\3\0' >1_fast_0.wav
+bad '1_fast_0.wav: 16000 samples a second, where the files before have 8000' wav 3_ann_0.wav 1_fast_0.wav
+real='\020\0\0\0\3\0\1\0\100\037\0\0\0\175\0\0\4\0\040\0'
+printf 'RIFF\054\0\0\0WAVEfmt '"$real"'data\010\0\0\0\0\0\0\0\0\0\300\177' >1_nan_0.wav
+bad '1_nan_0.wav: sample 1 is nan, where a finite number is expected' wav 1_nan_0.wav
+bad '--hop is "0"; expected a number from 0.1' wav 3_ann_0.wav --hop 0
+bad 'no more bands than the window has samples' wav 3_ann_0.wav --window 1 --bands 40
 echo "1..$n"
