@@ -47,9 +47,17 @@ static tensor *new_tensor(mls_ctx *c, int64_t d0, int64_t d1, int64_t d2)
     return x;
 }
 
+/* Its size in bytes, and twice that, can be told. */
+static int is_shape(int64_t d0, int64_t d1, int64_t d2)
+{
+    int64_t n;
+    return d0 >= 0 && d1 >= 0 && d2 >= 0 && !__builtin_mul_overflow(d0, d1, &n) &&
+           !__builtin_mul_overflow(n, d2, &n) && n <= INT64_MAX / 8;
+}
+
 mls_tensor *mls_tape_tensor(mls_ctx *c, int64_t d0, int64_t d1, int64_t d2)
 {
-    if (d0 < 0 || d1 < 0 || d2 < 0) {
+    if (!is_shape(d0, d1, d2)) {
         mls_error_set(c->error, "%s: a tensor of shape [%lld][%lld][%lld] was asked for",
                       c->path, (long long)d0, (long long)d1, (long long)d2);
         d0 = d1 = d2 = 0;

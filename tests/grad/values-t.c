@@ -318,6 +318,8 @@ static void complaints(void **state)
     expect(&g, "99");
     mls_grad_pool(&g.c, in, (mls_pool)7, NULL);
     expect(&g, "pool: there is no kind number 7");
+    mls_tape_tensor(&g.c, INT64_C(1) << 40, 1 << 20, 1 << 20);
+    expect(&g, "a tensor of shape [1099511627776][1048576][1048576] was asked for");
     mls_grad_pool(&g.c, in, MLS_POOL_MEAN, w);
     expect(&g, "pool: the mask has 144 values for 3 steps of 2 samples");
     mls_grad_spike(&g.c, in, (mls_surrogate)3, 0.0);
