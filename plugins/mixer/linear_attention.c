@@ -8,11 +8,11 @@
  *         | f(q_t) S_t / rms(f(q_t) S_t)        normalise = rms, by head, eps 1e-5
  *   out   = W_out (y silu(g))                   without `gate`: W_out y
  *
- * Katharopoulos et al. 2020, arXiv:2006.16236.  With a < 1, and rms, it is the retention of
- * Sun et al. 2023, arXiv:2307.08621, but with f and without xPos rotation; 1 - a starts
- * log-spaced over the heads from 1/32 to 1/512, so that any number of heads goes.  `learned`
- * trains a = sigmoid(decay).  mod_b and mod_c add W mod_t to k_t and q_t, which are here
- * what B and C are to a state space model.
+ * Katharopoulos et al. 2020, arXiv:2006.16236.  With a < 1, and rms, it is the
+ * retention of Sun et al. 2023, arXiv:2307.08621, but with f and without xPos rotation;
+ * 1 - a starts log-spaced over the heads from 1/32 to 1/512, so that any number of
+ * heads goes.  `learned` trains a = sigmoid(decay).  mod_b and mod_c add W mod_t to
+ * k_t and q_t, which are here what B and C are to a state space model.
  */
 #include <math.h>
 #include "outer.h"
@@ -23,7 +23,7 @@ typedef struct attention {
     int        decay, normalise, gate;
     outer      o;
     int64_t    width;
-    mls_t      in_proj, out_proj, decays, mod_b, mod_c;     /* NULL where there is none */
+    mls_t in_proj, out_proj, decays, mod_b, mod_c; /* NULL where there is none */
     mls_state *kv, *keys;
 } attention;
 
@@ -51,10 +51,13 @@ MLS_INLINE void feature_backward_body(const mls_call *k)
 MLS_KERNEL(feature_forward, feature_forward_body)
 MLS_KERNEL(feature_backward, feature_backward_body)
 
-static double feature_flops(const mls_call *k) { return 12.0 * (double)k->in[0]->count; }
+static double feature_flops(const mls_call *k)
+{
+    return 12.0 * (double)k->in[0]->count;
+}
 
-static const mls_op feature = { sizeof feature, "linear_attention.feature", feature_forward,
-                                feature_backward, feature_flops };
+static const mls_op feature = { sizeof feature, "linear_attention.feature",
+                                feature_forward, feature_backward, feature_flops };
 
 static mls_t mapped(mls_ctx *c, mls_t x)
 {
@@ -79,14 +82,27 @@ static divide_job divide_job_of(const mls_call *k)
 {
     const attention *p = k->attr;
     const mls_t *in = k->in, *out = k->out;
-    return (divide_job){
-        .T = in[Y]->dim[0], .B = in[Y]->dim[1], .H = p->o.heads, .d = p->o.size,
-        .y = in[Y]->data, .q = in[Q]->data, .k = in[K]->data,
-        .a = in[A] ? in[A]->data : NULL, .z0 = in[Z0]->data,
-        .mask = in[MASK] ? in[MASK]->data : NULL, .out = out[OUT]->data,
-        .z1 = out[Z1]->data, .z = out[Z]->data, .sum = out[SUM]->data,
-        .gout = out[OUT]->grad, .gz1 = out[Z1]->grad, .gy = in[Y]->grad, .gq = in[Q]->grad,
-        .gk = in[K]->grad, .ga = in[A] ? in[A]->grad : NULL, .gz0 = in[Z0]->grad };
+    return (divide_job){ .T = in[Y]->dim[0],
+                         .B = in[Y]->dim[1],
+                         .H = p->o.heads,
+                         .d = p->o.size,
+                         .y = in[Y]->data,
+                         .q = in[Q]->data,
+                         .k = in[K]->data,
+                         .a = in[A] ? in[A]->data : NULL,
+                         .z0 = in[Z0]->data,
+                         .mask = in[MASK] ? in[MASK]->data : NULL,
+                         .out = out[OUT]->data,
+                         .z1 = out[Z1]->data,
+                         .z = out[Z]->data,
+                         .sum = out[SUM]->data,
+                         .gout = out[OUT]->grad,
+                         .gz1 = out[Z1]->grad,
+                         .gy = in[Y]->grad,
+                         .gq = in[Q]->grad,
+                         .gk = in[K]->grad,
+                         .ga = in[A] ? in[A]->grad : NULL,
+                         .gz0 = in[Z0]->grad };
 }
 
 /* One head of one sample. */
@@ -100,10 +116,12 @@ MLS_INLINE void divide_forward_body(int64_t item, void *arg)
         const int off = j->mask && j->mask[row] == 0.0f;
         const float a = j->a && !off ? j->a[i] : 1.0f;
         float *z = j->z + at, sum = 0.0f;
-        for (int64_t n = 0; n < d; n++) z[n] = a * before[n] + (off ? 0.0f : j->k[at + n]);
+        for (int64_t n = 0; n < d; n++)
+            z[n] = a * before[n] + (off ? 0.0f : j->k[at + n]);
         for (int64_t n = 0; n < d; n++) sum += z[n] * j->q[at + n];
         j->sum[i] = off ? 1.0f : sum + 1e-6f;
-        for (int64_t n = 0; n < d; n++) j->out[at + n] = off ? 0.0f : j->y[at + n] / j->sum[i];
+        for (int64_t n = 0; n < d; n++)
+            j->out[at + n] = off ? 0.0f : j->y[at + n] / j->sum[i];
         before = z;
     }
     memcpy(j->z1 + b * HD + h * d, before, (size_t)d * sizeof(float));
@@ -122,7 +140,8 @@ MLS_INLINE void divide_backward_body(int64_t item, void *arg)
         float gsum = 0.0f, ga = 0.0f;
         for (int64_t n = 0; n < d; n++) gsum -= j->gout[at + n] * j->out[at + n];
         gsum *= share;
-        for (int64_t n = 0; j->gy && n < d; n++) j->gy[at + n] += j->gout[at + n] * share;
+        for (int64_t n = 0; j->gy && n < d; n++)
+            j->gy[at + n] += j->gout[at + n] * share;
         for (int64_t n = 0; j->gq && n < d; n++) j->gq[at + n] += gsum * j->z[at + n];
         for (int64_t n = 0; n < d; n++) {
             const float gz = carry[n] + gsum * j->q[at + n];
@@ -239,8 +258,9 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
         a = mls->unary(c, MLS_SIGMOID, spread(c, p->decays, x->dim[0], x->dim[1]));
         mls->tap(c, "decay", a, NULL, "share of its state that each head keeps");
     }
-    mls_t from[OUTER_INPUTS] = { mls->slice(c, qkv, 2 * D, D), k, q, a, NULL, NULL, NULL,
-                                 mask };
+    mls_t from[OUTER_INPUTS] = {
+        mls->slice(c, qkv, 2 * D, D), k, q, a, NULL, NULL, NULL, mask
+    };
     mls_t y = outer_apply(c, &p->o, from, p->kv, &last);
     mls->tap(c, "state", last, NULL, "keys times values after the chunk");
     if (p->normalise == BY_KEYS) y = by_keys(c, p, y, from);
@@ -267,22 +287,35 @@ static const mls_port ports[] = {
     MLS_PORT_END };
 
 static const mls_option options[] = {
-    MLS_OPT(attention, heads, MLS_INT, 4, 1, 4096, NULL, "heads; must divide the width"),
-    MLS_OPT_CHOICE(attention, decay, "none|fixed|learned",
-                   "whether old steps fade, at rates of each head, and if those are trained"),
-    MLS_OPT_CHOICE(attention, normalise, "keys|rms|none",
-                   "divide a head by the sum of its weights, or by its root mean square"),
+    MLS_OPT(attention, heads, MLS_INT, 4, 1, 4096, NULL,
+            "heads; must divide the width"),
+    MLS_OPT_CHOICE(
+        attention, decay, "none|fixed|learned",
+        "whether old steps fade, at rates of each head, and if those are trained"),
+    MLS_OPT_CHOICE(
+        attention, normalise, "keys|rms|none",
+        "divide a head by the sum of its weights, or by its root mean square"),
     MLS_OPT(attention, gate, MLS_BOOL, 0, 0, 0, NULL,
             "multiply the heads by silu of a projection of the input"),
-    MLS_OPT_END };
+    MLS_OPT_END
+};
 
 static const mls_component mixer = {
-    sizeof mixer, "mixer", "linear_attention", MLS_CAUSAL | MLS_STREAMS,
+    sizeof mixer,
+    "mixer",
+    "linear_attention",
+    MLS_CAUSAL | MLS_STREAMS,
     "Causal linear attention: a sum of keys times values in place of a window.\n"
-    "Cost and state do not grow with the sequence, unlike those of `mixer.attention`. With "
-    "`decay` and `normalise = rms` it is retention. Positions enter through decay alone: "
-    "without it, the order of past steps does not matter. The other branch of a network "
-    "may steer keys (`mod_b`) and queries (`mod_c`).",
-    ports, options, sizeof(attention), setup, forward, NULL };
+    "Cost and state do not grow with the sequence, unlike those of `mixer.attention`. "
+    "With `decay` and `normalise = rms` it is retention. Positions enter through "
+    "decay alone: without it, the order of past steps does not matter. The other "
+    "branch of a network may steer keys (`mod_b`) and queries (`mod_c`).",
+    ports,
+    options,
+    sizeof(attention),
+    setup,
+    forward,
+    NULL
+};
 
 MLS_PLUGIN("linear-attention", "1.0", "Apache-2.0", &mixer);

@@ -4,14 +4,15 @@
  *   z | xBC | r  = W_in in                      z [E], xBC [E + 2 G N], r [H]
  *   x | B | C    = silu(conv(xBC))              causal, depthwise, `conv` taps
  *   dt           = softplus(r + b_dt)           [H]
- *   S_t          = exp(dt A) S_{t-1} + dt B_t (x) x_t     per head: [N][P], A = -exp(A_log)
+ *   S_t          = exp(dt A) S_{t-1} + dt B_t (x) x_t     per head [N][P], A = -e^A_log
  *   y            = C_t S_t + D x_t
  *   out          = W_out RMSNorm(y silu(z))     by group, eps 1e-5
  *
- * E = expand * D, H = E / P heads, G groups of heads that share B and C.  Dao and Gu 2024,
- * arXiv:2405.21060; weights are named as in state-spaces/mamba.  Different here: the
- * recurrent form is computed, in blocks that stay in registers, not the chunked one; any
- * head size goes that divides E; dt is not clamped (dt_limit is (0, inf) there as well).
+ * E = expand * D, H = E / P heads, G groups of heads that share B and C.  Dao and Gu
+ * 2024, arXiv:2405.21060; weights are named as in state-spaces/mamba.  Different here:
+ * the recurrent form is computed, in blocks that stay in registers, not the chunked
+ * one; any head size goes that divides E; dt is not clamped (dt_limit is (0, inf) there
+ * as well).
  * mod_b and mod_c add W mod_t to B_t and C_t.
  */
 #include <math.h>
@@ -57,12 +58,15 @@ static int fits(mls_ctx *c, const mamba2 *p, int64_t E, int64_t P)
     else if (p->a_min > p->a_max)
         mls->fail(c, "a_min %g is above a_max %g", p->a_min, p->a_max);
     else if (E % P)
-        mls->fail(c, "head = %lld does not divide the inner width %lld (expand times the "
-                  "width): take a divisor, or 0", (long long)P, (long long)E);
+        mls->fail(c,
+                  "head = %lld does not divide the inner width %lld (expand times the "
+                  "width): take a divisor, or 0",
+                  (long long)P, (long long)E);
     else if (E / P % p->groups)
-        mls->fail(c, "groups = %lld does not divide the %lld heads (inner width %lld over "
-                  "head size %lld)", (long long)p->groups, (long long)(E / P), (long long)E,
-                  (long long)P);
+        mls->fail(c,
+                  "groups = %lld does not divide the %lld heads (inner width %lld over "
+                  "head size %lld)",
+                  (long long)p->groups, (long long)(E / P), (long long)E, (long long)P);
     else return 1;
     return 0;
 }
@@ -130,15 +134,19 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 {
     const mamba2 *p = self;
     mls_t x = in[0], mask = in[3], dt, last;
-    const int64_t E = p->inner, H = p->o.heads, GN = p->groups * p->state, W = E + 2 * GN;
+    const int64_t E = p->inner, H = p->o.heads, GN = p->groups * p->state,
+                  W = E + 2 * GN;
 
     mls_t all = mls->linear(c, x, p->in_proj, NULL);
     mls_t z = mls->slice(c, all, 0, E), raw = mls->slice(c, all, E + W, H);
-    mls_t xbc = mls->conv(c, mls->slice(c, all, E, W), p->conv_w, p->conv_b, p->past, mask);
+    mls_t xbc =
+        mls->conv(c, mls->slice(c, all, E, W), p->conv_w, p->conv_b, p->past, mask);
     xbc = mls->unary(c, MLS_SILU, xbc);
     mls_t bm = mls->slice(c, xbc, E, GN), cm = mls->slice(c, xbc, E + GN, GN);
-    if (p->mod_b) bm = mls->binary(c, MLS_ADD, bm, mls->linear(c, in[1], p->mod_b, NULL));
-    if (p->mod_c) cm = mls->binary(c, MLS_ADD, cm, mls->linear(c, in[2], p->mod_c, NULL));
+    if (p->mod_b)
+        bm = mls->binary(c, MLS_ADD, bm, mls->linear(c, in[1], p->mod_b, NULL));
+    if (p->mod_c)
+        cm = mls->binary(c, MLS_ADD, cm, mls->linear(c, in[2], p->mod_c, NULL));
     mls->tap(c, "B", bm, NULL, "input weights of the state, by group");
     mls->tap(c, "C", cm, NULL, "output weights of the state, by group");
 
@@ -155,35 +163,45 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 /* ---- Descriptor ------------------------------------------------------------------ */
 
 static const mls_port ports[] = {
-    { "in",    MLS_IN,             "T B in", "sequence" },
-    { "mod_b", MLS_IN | MLS_MAYBE, "T B p",  "added to B through a weight that starts at 0" },
-    { "mod_c", MLS_IN | MLS_MAYBE, "T B q",  "added to C through a weight that starts at 0" },
-    { "mask",  MLS_IN | MLS_MAYBE, "T B 1",  "1 for a real step, 0 for padding" },
-    { "out",   MLS_OUT,            "T B in", "sequence, of the width of in" },
-    MLS_PORT_END };
+    { "in", MLS_IN, "T B in", "sequence" },
+    { "mod_b", MLS_IN | MLS_MAYBE, "T B p",
+      "added to B through a weight that starts at 0" },
+    { "mod_c", MLS_IN | MLS_MAYBE, "T B q",
+      "added to C through a weight that starts at 0" },
+    { "mask", MLS_IN | MLS_MAYBE, "T B 1", "1 for a real step, 0 for padding" },
+    { "out", MLS_OUT, "T B in", "sequence, of the width of in" },
+    MLS_PORT_END
+};
 
 static const mls_option options[] = {
     MLS_OPT(mamba2, state, MLS_INT, 128, 1, 1024, NULL, "states N of each channel"),
     MLS_OPT(mamba2, head, MLS_INT, 0, 0, 65536, NULL,
-            "channels P of a head; 0 means the largest divisor of the inner width up to 64"),
+            "channels P of a head; 0 means the largest divisor of the inner width up "
+            "to 64"),
     MLS_OPT(mamba2, groups, MLS_INT, 1, 1, 1024, NULL,
             "groups of heads with B, C and norm of their own; must divide the heads"),
     MLS_OPT(mamba2, conv, MLS_INT, 4, 2, 64, "steps", "length of the convolution"),
-    MLS_OPT(mamba2, expand, MLS_INT, 2, 1, 16, NULL, "inner channels for each input channel"),
-    MLS_OPT(mamba2, dt_min, MLS_REAL, 1e-3, 1e-6, 10, NULL, "least step size at the start"),
-    MLS_OPT(mamba2, dt_max, MLS_REAL, 0.1, 1e-6, 10, NULL, "largest step size at the start"),
+    MLS_OPT(mamba2, expand, MLS_INT, 2, 1, 16, NULL,
+            "inner channels for each input channel"),
+    MLS_OPT(mamba2, dt_min, MLS_REAL, 1e-3, 1e-6, 10, NULL,
+            "least step size at the start"),
+    MLS_OPT(mamba2, dt_max, MLS_REAL, 0.1, 1e-6, 10, NULL,
+            "largest step size at the start"),
     MLS_OPT(mamba2, dt_floor, MLS_REAL, 1e-4, 0, 10, NULL, "step sizes start no lower"),
     MLS_OPT(mamba2, a_min, MLS_REAL, 1, 1e-6, 1e3, NULL, "-A starts uniform from here"),
-    MLS_OPT(mamba2, a_max, MLS_REAL, 16, 1e-6, 1e3, NULL, "-A starts uniform up to here"),
-    MLS_OPT_END };
+    MLS_OPT(mamba2, a_max, MLS_REAL, 16, 1e-6, 1e3, NULL,
+            "-A starts uniform up to here"),
+    MLS_OPT_END
+};
 
 static const mls_component mixer = {
     sizeof mixer, "mixer", "mamba2", MLS_CAUSAL | MLS_STREAMS,
     "Mamba-2 block (SSD): a selective state space model with one decay per head.\n"
-    "Each head keeps a matrix `state` by `head` that decays as a whole, so that far "
-    "larger states cost no more than those of `mixer.mamba`. Any head size goes that "
-    "divides the inner width. Weights carry the names of the public state-spaces/mamba "
-    "models. `mod_b` and `mod_c` take what another branch knows.",
+    "Each head keeps a matrix `state` by `head` that decays as a whole: without an "
+    "exponential for each state, far larger states are within reach than in "
+    "`mixer.mamba`. Any head size goes that divides the inner width. Weights carry the "
+    "names of the public "
+    "state-spaces/mamba models. `mod_b` and `mod_c` take what another branch knows.",
     ports, options, sizeof(mamba2), setup, forward, NULL };
 
 MLS_PLUGIN("mamba2", "1.0", "Apache-2.0", &mixer);

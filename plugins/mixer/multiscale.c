@@ -10,10 +10,10 @@
  * diagonal recurrence with input-dependent decay, as in minGRU (Feng et al. 2024,
  * arXiv:2410.01201) without its candidate's offset, on the strides of a clockwork RNN
  * (Koutnik et al. 2014, arXiv:1402.3511): a slow scale forgets base^s times more slowly
- * with the same gates.  Between its ticks a scale sees nothing of its input (no averaging),
- * which is what keeps it causal and its state small.  It is no pyramid: projections are
- * made at every step, so that a stride buys memory, not time.  b starts such that
- * 1 / (1 - g) is log-uniform in [memory_min, memory_max] ticks.
+ * with the same gates.  Between its ticks a scale sees nothing of its input (no
+ * averaging), which is what keeps it causal and its state small.  It is no pyramid:
+ * projections are made at every step, so that a stride buys memory, not time.  b
+ * starts such that 1 / (1 - g) is log-uniform in [memory_min, memory_max] ticks.
  * mod_b and mod_c add W mod_t to v_t and z_t: what enters the state and what leaves it.
  */
 #include <math.h>
@@ -43,19 +43,31 @@ static scan_job job_of(const mls_call *k)
 {
     const multiscale *p = k->attr;
     const mls_t *in = k->in, *out = k->out;
-    scan_job j = { .T = in[V]->dim[0], .B = in[V]->dim[1], .S = p->scales, .W = p->width,
-                   .base = p->base, .round = 1,
-                   .v = in[V]->data, .f = in[F]->data, .h0 = in[H0]->data,
-                   .phase0 = in[PHASE0]->data, .mask = in[MASK] ? in[MASK]->data : NULL,
-                   .held = out[HELD]->data, .gate = out[GATE]->data, .h1 = out[H1]->data,
-                   .phase1 = out[PHASE1]->data, .gheld = out[HELD]->grad,
-                   .gh1 = out[H1]->grad, .gv = in[V]->grad, .gf = in[F]->grad,
+    scan_job j = { .T = in[V]->dim[0],
+                   .B = in[V]->dim[1],
+                   .S = p->scales,
+                   .W = p->width,
+                   .base = p->base,
+                   .round = 1,
+                   .v = in[V]->data,
+                   .f = in[F]->data,
+                   .h0 = in[H0]->data,
+                   .phase0 = in[PHASE0]->data,
+                   .mask = in[MASK] ? in[MASK]->data : NULL,
+                   .held = out[HELD]->data,
+                   .gate = out[GATE]->data,
+                   .h1 = out[H1]->data,
+                   .phase1 = out[PHASE1]->data,
+                   .gheld = out[HELD]->grad,
+                   .gh1 = out[H1]->grad,
+                   .gv = in[V]->grad,
+                   .gf = in[F]->grad,
                    .gh0 = in[H0]->grad };
     for (int64_t s = 1; s < j.S; s++) j.round *= j.base;
     return j;
 }
 
-/* The steps since all scales ticked: whole, and in [0, round) whatever the state holds. */
+/* The steps since all scales ticked: whole, in [0, round) whatever the state holds. */
 static int64_t phase_of(const scan_job *j, int64_t b)
 {
     const float x = floorf(j->phase0[b] + 0.5f);
@@ -92,7 +104,7 @@ MLS_INLINE void forward_body(int64_t b, void *arg)
     j->phase1[b] = (float)n;
 }
 
-/* Where a value was held its gate is 1, through which the same formula passes all on. */
+/* Where a value was held its gate is 1, and the same formula passes all on. */
 MLS_INLINE void backward_body(int64_t b, void *arg)
 {
     const scan_job *j = arg;
@@ -140,8 +152,8 @@ static void scan_backward(const mls_call *k)
 
 static double scan_flops(const mls_call *k) { return 18.0 * (double)k->in[V]->count; }
 
-static const mls_op scan = { sizeof scan, "multiscale.scan", scan_forward, scan_backward,
-                             scan_flops };
+static const mls_op scan = { sizeof scan, "multiscale.scan", scan_forward,
+                             scan_backward, scan_flops };
 
 /* ---- Weights --------------------------------------------------------------------- */
 
@@ -161,7 +173,8 @@ static void setup(mls_ctx *c, void *self)
     const int64_t N = p->scales * W;
     const mls_init zero = mls_init_of(MLS_CONSTANT, 0.0, 0);
     if (p->memory_min > p->memory_max)
-        mls->fail(c, "memory_min %g is above memory_max %g", p->memory_min, p->memory_max);
+        mls->fail(c, "memory_min %g is above memory_max %g", p->memory_min,
+                  p->memory_max);
     p->width = W, p->all = N;
     p->in_proj = mls->weight(c, "in_proj.weight", 3 * N, D, MLS_LINEAR);
     p->bias = mls->weight(c, "gate.bias", 1, N,
@@ -171,8 +184,10 @@ static void setup(mls_ctx *c, void *self)
         p->mod_b = mls->weight(c, "mod_b.weight", N, mls->width(c, "mod_b"), zero);
     if (mls->connected(c, "mod_c"))
         p->mod_c = mls->weight(c, "mod_c.weight", N, mls->width(c, "mod_c"), zero);
-    p->h = mls->state(c, "held", N, 0.0, NULL, "value of each channel, [scale][channel]");
-    p->phase = mls->state(c, "phase", 1, 0.0, "step", "real steps since all scales ticked");
+    p->h =
+        mls->state(c, "held", N, 0.0, NULL, "value of each channel, [scale][channel]");
+    p->phase =
+        mls->state(c, "phase", 1, 0.0, "step", "real steps since all scales ticked");
 }
 
 /* ---- Forward --------------------------------------------------------------------- */
@@ -188,7 +203,8 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     if (p->mod_b) v = mls->binary(c, MLS_ADD, v, mls->linear(c, in[1], p->mod_b, NULL));
     if (p->mod_c) z = mls->binary(c, MLS_ADD, z, mls->linear(c, in[2], p->mod_c, NULL));
 
-    const mls_t from[INPUTS] = { v, f, mls->load(c, p->h), mls->load(c, p->phase), mask };
+    const mls_t from[INPUTS] = { v, f, mls->load(c, p->h), mls->load(c, p->phase),
+                                 mask };
     const mls_t to[OUTPUTS] = { mls->tensor(c, T, B, N), mls->tensor(c, T, B, N),
                                 mls->tensor(c, 1, B, N), mls->tensor(c, 1, B, 1) };
     mls->apply(c, &scan, p, from, INPUTS, to, OUTPUTS);
@@ -228,13 +244,22 @@ static const mls_option options[] = {
     MLS_OPT_END };
 
 static const mls_component mixer = {
-    sizeof mixer, "mixer", "multiscale", MLS_CAUSAL | MLS_STREAMS,
+    sizeof mixer,
+    "mixer",
+    "multiscale",
+    MLS_CAUSAL | MLS_STREAMS,
     "Gated recurrences on strides 1, 2, 4 and so on, each held between its ticks.\n"
     "A scale of stride s is updated at every s-th real step of a sample and keeps its "
-    "value between, so that the same gates remember s times longer. Inputs between ticks "
-    "are not seen by that scale. Projections are made at every step: a stride buys memory, "
-    "not time. The phase is a state, so that a sequence in pieces is the whole one. "
-    "`mod_b` and `mod_c` take what another branch knows.",
-    ports, options, sizeof(multiscale), setup, forward, NULL };
+    "value between, so that the same gates remember s times longer. Inputs between "
+    "ticks are not seen by that scale. Projections are made at every step: a stride "
+    "buys memory, not time. The phase is a state, so that a sequence in pieces is the "
+    "whole one. `mod_b` and `mod_c` take what another branch knows.",
+    ports,
+    options,
+    sizeof(multiscale),
+    setup,
+    forward,
+    NULL
+};
 
 MLS_PLUGIN("multiscale", "1.0", "Apache-2.0", &mixer);

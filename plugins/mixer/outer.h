@@ -16,26 +16,34 @@
 #pragma GCC diagnostic ignored "-Wpsabi"   /* vectors only pass through inlined calls */
 #endif
 
-typedef struct outer {              /* attr of the op: lives as long as the network     */
-    int64_t heads, groups, size, keys;                      /* H, G, P, N               */
+typedef struct outer { /* attr of the op: lives as long as the network     */
+    int64_t heads, groups, size, keys; /* H, G, P, N               */
 } outer;
 
-enum { OUTER_X,                     /* [T][B][H P]                                      */
-       OUTER_K, OUTER_Q,            /* [T][B][G N]                                      */
-       OUTER_A, OUTER_G,            /* [T][B][H]; NULL: 1                               */
-       OUTER_D,                     /* [1][1][H]; NULL: 0                               */
-       OUTER_S,                     /* [1][B][H N P]                                    */
-       OUTER_MASK,                  /* [T][B][1]; NULL: all steps are real              */
-       OUTER_INPUTS };
+enum {
+    OUTER_X, /* [T][B][H P]                                      */
+    OUTER_K,
+    OUTER_Q, /* [T][B][G N]                                      */
+    OUTER_A,
+    OUTER_G,    /* [T][B][H]; NULL: 1                               */
+    OUTER_D,    /* [1][1][H]; NULL: 0                               */
+    OUTER_S,    /* [1][B][H N P]                                    */
+    OUTER_MASK, /* [T][B][1]; NULL: all steps are real              */
+    OUTER_INPUTS
+};
 enum { OUTER_Y, OUTER_LAST, OUTER_BORDER, OUTER_OUTPUTS };
 
-enum { CHUNK = 64, CHANNELS = 64, GROUP = 4 };  /* steps, columns and rows of S at a time */
+enum {
+    CHUNK = 64,
+    CHANNELS = 64,
+    GROUP = 4
+}; /* steps, columns and rows of S at a time */
 
 typedef struct outer_job {
-    int64_t T, B, H, G, P, N, chunks, cuts;     /* cuts: pieces of P that items take    */
+    int64_t T, B, H, G, P, N, chunks, cuts; /* cuts: pieces of P that items take    */
     const float *x, *k, *q, *a, *g, *d, *s0, *mask;
     const float *gy;
-    float *y, *s1, *border;                     /* border: S where chunks 1.. begin     */
+    float *y, *s1, *border; /* border: S where chunks 1.. begin     */
     float *gx, *gk, *gq, *ga, *gg, *gs0, *gd_part, *carry;
 } outer_job;
 
@@ -45,14 +53,16 @@ typedef struct outer_unit { int64_t head, group, p0, width; } outer_unit;
 static inline outer_unit outer_unit_of(const outer_job *j, int64_t i)
 {
     const int64_t head = i / j->cuts, p0 = i % j->cuts * CHANNELS, left = j->P - p0;
-    return (outer_unit){ head, head / (j->H / j->G), p0, left < CHANNELS ? left : CHANNELS };
+    return (outer_unit){ head, head / (j->H / j->G), p0,
+                         left < CHANNELS ? left : CHANNELS };
 }
 
 /* S of sample b as a unit sees it where a chunk begins: element [n][p] at n P + p. */
 static inline const float *outer_begin(const outer_job *j, int64_t chunk, int64_t b,
                                        const outer_unit *u)
 {
-    const float *base = chunk ? j->border + (chunk - 1) * j->B * j->H * j->N * j->P : j->s0;
+    const float *base =
+        chunk ? j->border + (chunk - 1) * j->B * j->H * j->N * j->P : j->s0;
     return base + (b * j->H + u->head) * j->N * j->P + u->p0;
 }
 
@@ -78,7 +88,8 @@ static outer_item outer_code(int backward)
 #if defined(__x86_64__)
     if (mls->isa == MLS_ISA_AVX512)
         return backward ? backward_item_avx512 : forward_item_avx512;
-    if (mls->isa == MLS_ISA_AVX2) return backward ? backward_item_avx2 : forward_item_avx2;
+    if (mls->isa == MLS_ISA_AVX2)
+        return backward ? backward_item_avx2 : forward_item_avx2;
 #endif
     return backward ? backward_item_plain : forward_item_plain;
 }
@@ -127,7 +138,8 @@ static void outer_backward(const mls_call *k)
     memcpy(j.carry, k->out[OUTER_LAST]->grad, whole);
     memset(j.gd_part, 0, (size_t)(j.B * j.H) * sizeof(float));
     j.gy = k->out[OUTER_Y]->grad;
-    j.gx = k->in[OUTER_X]->grad, j.gk = k->in[OUTER_K]->grad, j.gq = k->in[OUTER_Q]->grad;
+    j.gx = k->in[OUTER_X]->grad, j.gk = k->in[OUTER_K]->grad,
+    j.gq = k->in[OUTER_Q]->grad;
     j.ga = k->in[OUTER_A] ? k->in[OUTER_A]->grad : NULL;
     j.gg = k->in[OUTER_G] ? k->in[OUTER_G]->grad : NULL;
     j.gs0 = k->in[OUTER_S]->grad;
@@ -147,12 +159,13 @@ static const mls_op outer_scan = { sizeof outer_scan, "mixer.outer", outer_forwa
                                    outer_backward, outer_flops };
 
 /* y; the state is loaded from s and stored there.  in[OUTER_S] is filled in here. */
-static mls_t outer_apply(mls_ctx *c, const outer *p, mls_t in[OUTER_INPUTS], mls_state *s,
-                         mls_t *last)
+static mls_t outer_apply(mls_ctx *c, const outer *p, mls_t in[OUTER_INPUTS],
+                         mls_state *s, mls_t *last)
 {
     const int64_t T = in[OUTER_X]->dim[0], B = in[OUTER_X]->dim[1];
     const int64_t whole = p->heads * p->size * p->keys, cuts = (T - 1) / CHUNK;
-    mls_t y = mls->tensor(c, T, B, p->heads * p->size), s1 = mls->tensor(c, 1, B, whole);
+    mls_t y = mls->tensor(c, T, B, p->heads * p->size),
+          s1 = mls->tensor(c, 1, B, whole);
     mls_t border = cuts > 0 ? mls->tensor(c, cuts, B, whole) : mls->tensor(c, 1, 1, 1);
     const mls_t out[OUTER_OUTPUTS] = { y, s1, border };
     in[OUTER_S] = mls->load(c, s);

@@ -1,6 +1,6 @@
 /* outer_scan.h - the two inner loops of outer.h, for LANES columns of S at a time; see
- * lanes.h.  An item walks the sequence in chunks of CHUNK steps; GROUP rows of S stay in
- * registers over a chunk, and only S at the borders of chunks is ever written.
+ * lanes.h.  An item walks the sequence in chunks of CHUNK steps; GROUP rows of S stay
+ * in registers over a chunk, and only S at the borders of chunks is ever written.
  */
 #include "lanes.h"
 #define BLOCKS (CHANNELS / LANES)
@@ -43,11 +43,13 @@ FUN void FN(prepare)(const outer_job *j, int64_t t0, int64_t len, int64_t b,
     for (int64_t t = 0; t < len; t++) {
         const int64_t at = (t0 + t) * j->B + b, i = at * j->H + u->head;
         const int off = j->mask && j->mask[at] == 0.0f;
-        const float gain = j->g && !off ? j->g[i] : 1.0f, skip = j->d ? j->d[u->head] : 0.0f;
+        const float gain = j->g && !off ? j->g[i] : 1.0f,
+                    skip = j->d ? j->d[u->head] : 0.0f;
         a[t] = j->a && !off ? j->a[i] : 1.0f;
         for (int64_t k = 0; k * LANES < u->width; k++) {
             VF v = { 0 };
-            if (!off) v = FN(take)(j->x + i * j->P + u->p0 + k * LANES, u->width - k * LANES);
+            if (!off)
+                v = FN(take)(j->x + i * j->P + u->p0 + k * LANES, u->width - k * LANES);
             x[k][t] = gain * v;
             if (y) y[k][t] = skip * v;
         }
@@ -95,7 +97,8 @@ TARGET static void FN(forward_item)(int64_t item, void *arg)
             const int off = j->mask && j->mask[at] == 0.0f;
             float *out = j->y + (at * j->H + u.head) * P + u.p0;
             for (int64_t k = 0; k * LANES < u.width; k++)
-                FN(put)(out + k * LANES, off ? (VF){ 0 } : y[k][t], u.width - k * LANES);
+                FN(put)
+                (out + k * LANES, off ? (VF){ 0 } : y[k][t], u.width - k * LANES);
         }
     }
 }
@@ -178,7 +181,8 @@ FUN void FN(backward_unit)(const outer_job *j, int64_t chunk, int64_t b,
                            const outer_unit *u)
 {
     const int64_t t0 = chunk * CHUNK, len = j->T - t0 < CHUNK ? j->T - t0 : CHUNK;
-    const int64_t GN = j->G * j->N, P = j->P, row = (t0 * j->B + b) * GN + u->group * j->N;
+    const int64_t GN = j->G * j->N, P = j->P,
+                  row = (t0 * j->B + b) * GN + u->group * j->N;
     const float *from = outer_begin(j, chunk, b, u);
     float *carry = j->carry + (b * j->H + u->head) * j->N * P + u->p0;
     VF x[BLOCKS][CHUNK], dy[BLOCKS][CHUNK], gx[BLOCKS][CHUNK], ga[CHUNK];
@@ -192,8 +196,9 @@ FUN void FN(backward_unit)(const outer_job *j, int64_t chunk, int64_t b,
         for (int64_t k = 0; k * LANES < u->width; k++) {
             dy[k][t] = gx[k][t] = (VF){ 0 };
             if (!j->mask || j->mask[at] != 0.0f)
-                dy[k][t] = FN(take)(j->gy + (at * j->H + u->head) * P + u->p0 + k * LANES,
-                                    u->width - k * LANES);
+                dy[k][t] =
+                    FN(take)(j->gy + (at * j->H + u->head) * P + u->p0 + k * LANES,
+                             u->width - k * LANES);
         }
     }
     for (int64_t n = 0; n < j->N; n += GROUP) {
@@ -213,9 +218,11 @@ FUN void FN(backward_unit)(const outer_job *j, int64_t chunk, int64_t b,
                 FN(put)(carry + (n + g) * P + c, s[g], width);
         }
         if (j->gk)
-            FN(columns_back)((const VF (*)[GROUP])gK, len, j->N - n, j->gk + row + n, j->B * GN);
+            FN(columns_back)
+            ((const VF(*)[GROUP])gK, len, j->N - n, j->gk + row + n, j->B * GN);
         if (j->gq)
-            FN(columns_back)((const VF (*)[GROUP])gQ, len, j->N - n, j->gq + row + n, j->B * GN);
+            FN(columns_back)
+            ((const VF(*)[GROUP])gQ, len, j->N - n, j->gq + row + n, j->B * GN);
     }
     FN(finish)(j, t0, len, b, u, dy, gx, ga);
 }
@@ -224,7 +231,8 @@ FUN void FN(backward_unit)(const outer_job *j, int64_t chunk, int64_t b,
 TARGET static void FN(backward_item)(int64_t item, void *arg)
 {
     const outer_job *j = arg;
-    const int64_t b = item / j->G, per = j->H / j->G * j->cuts, first = item % j->G * per;
+    const int64_t b = item / j->G, per = j->H / j->G * j->cuts,
+                  first = item % j->G * per;
     for (int64_t chunk = j->chunks - 1; chunk >= 0; chunk--)
         for (int64_t i = first; i < first + per; i++) {
             const outer_unit u = outer_unit_of(j, i);

@@ -1,16 +1,16 @@
 /* s4d.c - S4D: a diagonal state space model that does not depend on its input.
  *
  *   A    = -exp(log_A_real) + i A_imag          [D][M], M = state / 2 complex modes
- *   Abar = exp(dt A),  Cbar = C (Abar - 1) / A  dt = exp(log_dt) [D]: zero-order hold, B = 1
+ *   Abar = exp(dt A),  Cbar = C (Abar - 1) / A  zero-order hold, dt = e^log_dt, B = 1
  *   h_t  = Abar h_{t-1} + u_t                   each channel by itself
  *   y_t  = 2 Re sum_m Cbar_m h_t,m + D u_t
  *   out  = a sigmoid(b),  a | b = W dropout(gelu(y)) + bias
  *
- * Gu et al. 2022, arXiv:2206.11893, and s4d.py of state-spaces/s4, whose names the weights
- * carry (S4D-Lin: A starts at -1/2 + i pi m).  It is the control for what selectivity
- * brings.  Different here: the recurrence is computed step by step, not as a convolution
- * by FFT, so that it streams; weights of the kernel have no weight decay, as there, but
- * the learning rate of all others.
+ * Gu et al. 2022, arXiv:2206.11893, and s4d.py of state-spaces/s4, whose names the
+ * weights carry (S4D-Lin: A starts at -1/2 + i pi m).  It is the control for what
+ * selectivity brings.  Different here: the recurrence is computed step by step, not as
+ * a convolution by FFT, so that it streams; weights of the kernel have no weight decay,
+ * as there, but the learning rate of all others.
  */
 #include <complex.h>
 #include <math.h>
@@ -36,9 +36,9 @@ enum { CHUNK = 64, CHANNELS = 64, GROUP = 4, MODES = 2 };
 typedef struct scan_job {
     int64_t T, B, H, M, chunks, segments;
     const float *u, *skip, *mask, *h0, *gy;
-    float *y, *h1, *border;         /* border: h where chunks 1.. begin                 */
-    float *a, *c;                   /* Abar; c: y = h.re c.re + h.im c.im               */
-    float *gu, *carry, *ga, *gc, *gskip;                    /* the last three by sample */
+    float *y, *h1, *border; /* border: h where chunks 1.. begin                 */
+    float *a, *c;           /* Abar; c: y = h.re c.re + h.im c.im               */
+    float *gu, *carry, *ga, *gc, *gskip; /* the last three by sample */
 } scan_job;
 
 static inline const float *scan_begin(const scan_job *j, int64_t chunk, int64_t b)
@@ -69,7 +69,8 @@ static scan_item code_of(int backward)
 #if defined(__x86_64__)
     if (mls->isa == MLS_ISA_AVX512)
         return backward ? backward_item_avx512 : forward_item_avx512;
-    if (mls->isa == MLS_ISA_AVX2) return backward ? backward_item_avx2 : forward_item_avx2;
+    if (mls->isa == MLS_ISA_AVX2)
+        return backward ? backward_item_avx2 : forward_item_avx2;
 #endif
     return backward ? backward_item_plain : forward_item_plain;
 }
@@ -139,8 +140,8 @@ static void add(float *grad, int64_t i, double x) { if (grad) grad[i] += (float)
 
 /* From Abar and Cbar to the weights.  For an analytic f the gradient of its argument is
  * conj(f') times that of its value. */
-static void mode_back(const mls_call *k, int64_t M, int64_t e, int64_t m, double complex gabar,
-                      double complex gc)
+static void mode_back(const mls_call *k, int64_t M, int64_t e, int64_t m,
+                      double complex gabar, double complex gc)
 {
     const mls_t *in = k->in;
     const mode d = mode_of(in, M, e, m);
@@ -165,7 +166,8 @@ static void scan_backward(const mls_call *k)
     memset(j.ga, 0, (size_t)(2 * all + j.B * j.H) * sizeof(float));
     j.gy = k->out[Y]->grad, j.gu = k->in[U]->grad;
     each_item(&j, code_of(1));
-    for (int64_t i = 0; k->in[H0]->grad && i < all; i++) k->in[H0]->grad[i] += j.carry[i];
+    for (int64_t i = 0; k->in[H0]->grad && i < all; i++)
+        k->in[H0]->grad[i] += j.carry[i];
     for (int64_t i = 0; i < j.B * j.H; i++)
         add(k->in[SKIP]->grad, i % j.H, (double)j.gskip[i]);
     for (int64_t e = 0; e < j.H; e++)
@@ -214,12 +216,14 @@ static void setup(mls_ctx *c, void *self)
         return;
     }
     p->modes = M;
-    p->log_dt = mls->weight(c, "kernel.log_dt", 1, D, (mls_init){ MLS_RANGE, log(p->dt_min),
-                            log(p->dt_max), MLS_NO_DECAY, NULL });
+    p->log_dt = mls->weight(
+        c, "kernel.log_dt", 1, D,
+        (mls_init){ MLS_RANGE, log(p->dt_min), log(p->dt_max), MLS_NO_DECAY, NULL });
     p->a_real = mls->weight(c, "kernel.log_A_real", D, M,
                             mls_init_of(MLS_CONSTANT, log(0.5), MLS_NO_DECAY));
-    p->a_imag = mls->weight(c, "kernel.A_imag", D, M,
-                            (mls_init){ MLS_CONSTANT, 0.0, 0.0, MLS_NO_DECAY, init_a_imag });
+    p->a_imag =
+        mls->weight(c, "kernel.A_imag", D, M,
+                    (mls_init){ MLS_CONSTANT, 0.0, 0.0, MLS_NO_DECAY, init_a_imag });
     /* complex N(0, 1): each part has half of the variance */
     p->c = mls->weight(c, "kernel.C", D, 2 * M,
                        mls_init_of(MLS_NORMAL, sqrt(0.5), MLS_NO_DECAY));
@@ -227,7 +231,8 @@ static void setup(mls_ctx *c, void *self)
     p->out = mls->weight(c, "output_linear.weight", 2 * D, D, MLS_LINEAR);
     p->out_bias = mls->weight(c, "output_linear.bias", 1, 2 * D,
                               mls_init_of(MLS_UNIFORM, 1.0 / sqrt((double)D), 0));
-    p->h = mls->state(c, "ssm", D * p->state, 0.0, NULL, "modes h, [mode][re, im][channel]");
+    p->h = mls->state(c, "ssm", D * p->state, 0.0, NULL,
+                      "modes h, [mode][re, im][channel]");
 }
 
 /* ---- Forward --------------------------------------------------------------------- */
@@ -248,7 +253,8 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
         cuts > 0 ? mls->tensor(c, cuts, B, D * p->state) : mls->tensor(c, 1, 1, 1) };
     mls->apply(c, &scan, p, from, INPUTS, to, OUTPUTS);
     mls->store(c, p->h, to[H1]);
-    mls->tap(c, "state", to[H1], NULL, "modes after the chunk, [mode][re, im][channel]");
+    mls->tap(c, "state", to[H1], NULL,
+             "modes after the chunk, [mode][re, im][channel]");
     mls->tap(c, "mixed", to[Y], NULL, "what the state gives, before the GELU");
     mls_t y = mls->dropout(c, mls->unary(c, MLS_GELU, to[Y]), p->dropout);
     mls_t ab = mls->linear(c, y, p->out, p->out_bias);
@@ -269,18 +275,30 @@ static const mls_port ports[] = {
 static const mls_option options[] = {
     MLS_OPT(s4d, state, MLS_INT, 64, 2, 1024, NULL,
             "states N of each channel, even: N / 2 complex modes"),
-    MLS_OPT(s4d, dt_min, MLS_REAL, 1e-3, 1e-6, 10, NULL, "least step size at the start"),
-    MLS_OPT(s4d, dt_max, MLS_REAL, 0.1, 1e-6, 10, NULL, "largest step size at the start"),
+    MLS_OPT(s4d, dt_min, MLS_REAL, 1e-3, 1e-6, 10, NULL,
+            "least step size at the start"),
+    MLS_OPT(s4d, dt_max, MLS_REAL, 0.1, 1e-6, 10, NULL,
+            "largest step size at the start"),
     MLS_OPT(s4d, dropout, MLS_REAL, 0, 0, 0.9, NULL,
             "share of activations left out in training, before the output projection"),
-    MLS_OPT_END };
+    MLS_OPT_END
+};
 
 static const mls_component mixer = {
-    sizeof mixer, "mixer", "s4d", MLS_CAUSAL | MLS_STREAMS,
+    sizeof mixer,
+    "mixer",
+    "s4d",
+    MLS_CAUSAL | MLS_STREAMS,
     "S4D: a diagonal state space model with fixed dynamics.\n"
-    "Complex modes that oscillate and fade, the same at every step: what `mixer.mamba` is "
-    "without selectivity. Exact zero-order hold. There is no `mod_b` or `mod_c`, for B and "
-    "C do not depend on the step.",
-    ports, options, sizeof(s4d), setup, forward, NULL };
+    "Complex modes that oscillate and fade, the same at every step: what "
+    "`mixer.mamba` is without selectivity. Exact zero-order hold. There is no `mod_b` "
+    "or `mod_c`, for B and C do not depend on the step.",
+    ports,
+    options,
+    sizeof(s4d),
+    setup,
+    forward,
+    NULL
+};
 
 MLS_PLUGIN("s4d", "1.0", "Apache-2.0", &mixer);

@@ -1,6 +1,7 @@
 /* s4d_scan.h - the two inner loops of s4d.c, for LANES channels at a time; see lanes.h.
  * An item is one sample and CHANNELS channels; MODES complex modes of each stay in
- * registers over a chunk of CHUNK steps, and only h at the borders of chunks is written.
+ * registers over a chunk of CHUNK steps, and only h at the borders of chunks is
+ * written.
  */
 #include "lanes.h"
 #define BLOCKS (CHANNELS / LANES)
@@ -101,9 +102,9 @@ TARGET static void FN(forward_item)(int64_t item, void *arg)
 /* ---- Backward -------------------------------------------------------------------- */
 
 /* gh: d loss / d h, carried; gA, gC: added to. */
-FUN void FN(retreat)(int64_t len, const char *off, const VF *dy, const FN(pair) *A,
-                     const FN(pair) *C, const FN(pair) *keep, FN(pair) *gh, FN(pair) *gA,
-                     FN(pair) *gC, VF *gu)
+FUN void FN(retreat)(int64_t len, const char *off, const VF *dy, const FN(pair) * A,
+                     const FN(pair) * C, const FN(pair) * keep, FN(pair) * gh,
+                     FN(pair) * gA, FN(pair) * gC, VF *gu)
 {
     const FN(pair) a = *A, c = *C;
     FN(pair) g = *gh, ga = *gA, gc = *gC;
@@ -128,8 +129,8 @@ FUN void FN(retreat)(int64_t len, const char *off, const VF *dy, const FN(pair) 
 }
 
 FUN void FN(backward_block)(const scan_job *j, int64_t chunk, int64_t len, int64_t b,
-                            int64_t e, int64_t n, const char *off, const VF *u, const VF *dy,
-                            VF *gu)
+                            int64_t e, int64_t n, const char *off, const VF *u,
+                            const VF *dy, VF *gu)
 {
     const int64_t H = j->H, rows = 2 * j->M * H;
     const float *from = scan_begin(j, chunk, b) + e;

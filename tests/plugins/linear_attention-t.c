@@ -14,8 +14,9 @@ static double faded(const rig *r, int decay, int h, int age)
 {
     if (decay == 0) return 1.0;
     const double rate = exp(log(1.0 / 32.0) - log(16.0) * h / (H - 1));
-    const double a = decay == 1 ? 1.0 - rate
-                                : 1.0 / (1.0 + exp(-(double)weight(r, "decay", NULL)[h]));
+    const double a = decay == 1
+                         ? 1.0 - rate
+                         : 1.0 / (1.0 + exp(-(double)weight(r, "decay", NULL)[h]));
     return pow(a, age);
 }
 
@@ -23,13 +24,15 @@ static double faded(const rig *r, int decay, int h, int age)
 static void reference(const rig *r, int decay, int norm, int gate, float *out)
 {
     static double all[T][4 * D];
-    const float *wi = weight(r, "in_proj.weight", NULL), *wo = weight(r, "out_proj.weight", NULL);
+    const float *wi = weight(r, "in_proj.weight", NULL),
+                *wo = weight(r, "out_proj.weight", NULL);
     for (int b = 0; b < B; b++) {
         for (int t = 0; t < T; t++)
             for (int i = 0; i < (3 + gate) * D; i++) {
                 all[t][i] = 0.0;
                 for (int d = 0; d < D; d++)
-                    all[t][i] += (double)wi[i * D + d] * (double)r->x[(t * B + b) * D + d];
+                    all[t][i] +=
+                        (double)wi[i * D + d] * (double)r->x[(t * B + b) * D + d];
                 if (i < 2 * D) all[t][i] = feature(all[t][i]);
             }
         for (int t = 0; t < T; t++) {
@@ -42,7 +45,8 @@ static void reference(const rig *r, int decay, int norm, int gate, float *out)
                         w += all[t][h * P + n] * all[s][D + h * P + n];
                     w *= faded(r, decay, h, t - s);
                     by += w;
-                    for (int p = 0; p < P; p++) y[h * P + p] += w * all[s][2 * D + h * P + p];
+                    for (int p = 0; p < P; p++)
+                        y[h * P + p] += w * all[s][2 * D + h * P + p];
                 }
                 for (int p = 0; p < P; p++) ss += y[h * P + p] * y[h * P + p] / P;
                 if (norm) by = norm == 1 ? sqrt(ss + 1e-5) : 1.0;
@@ -69,8 +73,10 @@ static void matches_the_quadratic_sum(void **state)
         rig r;
         rig_more[0] = "normalise", rig_more[1] = norms[norm];
         start(&r, T, B, D, D, NULL, decays[decay],
-              (setting[]){ { "heads", H, 0 }, { "gate", gate, 1 }, { NULL, 0, 0 } }, 0, 3);
-        for (int k = 0; k < 3 * D * D; k++) weight(&r, "in_proj.weight", NULL)[k] *= 3.0f;
+              (setting[]){ { "heads", H, 0 }, { "gate", gate, 1 }, { NULL, 0, 0 } }, 0,
+              3);
+        for (int k = 0; k < 3 * D * D; k++)
+            weight(&r, "in_proj.weight", NULL)[k] *= 3.0f;
         for (int h = 0; h < H && decay == 2; h++)
             weight(&r, "decay", NULL)[h] = 2.0f - (float)h;
         float *want = made(&r, T * B * D);
@@ -88,7 +94,8 @@ int main(void)
     mls_error e = { 0 };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     mls_plug_init();
-    snprintf(path, sizeof path, "%s/mixer/linear_attention.so", folder ? folder : "plugins");
+    snprintf(path, sizeof path, "%s/mixer/linear_attention.so",
+             folder ? folder : "plugins");
     const mls_plugin_info *info = mls_plug_open(path, &e);
     if (!info) {
         printf("Bail out! %s\n", e.text);

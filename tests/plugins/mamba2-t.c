@@ -1,6 +1,6 @@
 /* mixer.mamba2: public figures of SSD, the scan of mixer.mamba with one decay per head,
- * a reference in double.  That it streams, is causal and has right gradients is among the
- * cases of mls validate. */
+ * a reference in double.  That it streams, is causal and has right gradients is among
+ * the cases of mls validate. */
 #include "mamba-rig.h"
 #include "plug/plug.h"
 #include "ssd-golden.h"
@@ -15,7 +15,7 @@ static void use(const mls_component *c, const char *name)
     rig_component = name;
 }
 
-/* ---- The scan alone, fed from slices of its input -------------------------------- */
+/* ---- The scan alone, fed from slices of its input ------------------------------ */
 
 typedef struct ssd { outer o; mls_state *s; } ssd;
 
@@ -31,16 +31,21 @@ static void ssd_setup(mls_ctx *c, void *self)
 static void ssd_run(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 {
     ssd *p = self;
-    mls_t from[OUTER_INPUTS] = {
-        mls->slice(c, in[0], 0, 6), mls->slice(c, in[0], 6, 2), mls->slice(c, in[0], 8, 2),
-        mls->slice(c, in[0], 10, 2), mls->slice(c, in[0], 12, 2), NULL, NULL, NULL };
+    mls_t from[OUTER_INPUTS] = { mls->slice(c, in[0], 0, 6),
+                                 mls->slice(c, in[0], 6, 2),
+                                 mls->slice(c, in[0], 8, 2),
+                                 mls->slice(c, in[0], 10, 2),
+                                 mls->slice(c, in[0], 12, 2),
+                                 NULL,
+                                 NULL,
+                                 NULL };
     mls_t y = outer_apply(c, &p->o, from, p->s, NULL);
     out[0] = mls->concat(c, y, mls->slice(c, in[0], 6, 8));
 }
 
-static const mls_component ssd_scan = { sizeof ssd_scan, "mixer", "ssd", MLS_CAUSAL, "Test.",
-                                        copy_ports, NULL, sizeof(ssd), ssd_setup, ssd_run,
-                                        NULL };
+static const mls_component ssd_scan = { sizeof ssd_scan, "mixer",    "ssd", MLS_CAUSAL,
+                                        "Test.",         copy_ports, NULL,  sizeof(ssd),
+                                        ssd_setup,       ssd_run,    NULL };
 
 static void matches_ssd_minimal(void **state)
 {
@@ -67,9 +72,17 @@ static void matches_ssd_minimal(void **state)
     stop(&r);
 }
 
-/* ---- mixer.mamba with tied A, computed by the scan of mamba2 ---------------------- */
+/* ---- mixer.mamba with tied A, computed by the scan of mamba2 -------------------- */
 
-enum { TIED_T = 150, TIED_B = 2, TIED_D = 11, TIED_E = 22, TIED_H = 2, TIED_N = 7, TIED_R = 2 };
+enum {
+    TIED_T = 150,
+    TIED_B = 2,
+    TIED_D = 11,
+    TIED_E = 22,
+    TIED_H = 2,
+    TIED_N = 7,
+    TIED_R = 2
+};
 
 typedef struct twin {
     outer o;
@@ -100,39 +113,53 @@ static void twin_run(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     enum { E = TIED_E, N = TIED_N, R = TIED_R };
     twin *p = self;
     mls_t xz = mls->linear(c, in[0], p->in_proj, NULL);
-    mls_t u = mls->conv(c, mls->slice(c, xz, 0, E), p->conv_w, p->conv_b, p->past, NULL);
+    mls_t u =
+        mls->conv(c, mls->slice(c, xz, 0, E), p->conv_w, p->conv_b, p->past, NULL);
     u = mls->unary(c, MLS_SILU, u);
     mls_t rbc = mls->linear(c, u, p->x_proj, NULL);
     mls_t dt = mls->linear(c, mls->slice(c, rbc, 0, R), p->dt_proj, p->dt_bias);
     dt = mls->unary(c, MLS_SOFTPLUS, dt);
     mls_t a = mls->unary(c, MLS_NEGATE, mls->unary(c, MLS_EXP, p->a_log));
     a = mls->unary(c, MLS_EXP, mls->binary(c, MLS_MUL, dt, a));
-    mls_t from[OUTER_INPUTS] = { u, mls->slice(c, rbc, R, N), mls->slice(c, rbc, R + N, N), a,
-                                 dt, p->skip, NULL, NULL };
+    mls_t from[OUTER_INPUTS] = { u,
+                                 mls->slice(c, rbc, R, N),
+                                 mls->slice(c, rbc, R + N, N),
+                                 a,
+                                 dt,
+                                 p->skip,
+                                 NULL,
+                                 NULL };
     mls_t y = outer_apply(c, &p->o, from, p->ssm, NULL);
     y = mls->binary(c, MLS_MUL, y, mls->unary(c, MLS_SILU, mls->slice(c, xz, E, E)));
     out[0] = mls->linear(c, y, p->out_proj, NULL);
 }
 
-static const mls_component twin_block = { sizeof twin_block, "mixer", "twin", MLS_CAUSAL,
-                                          "Test.", copy_ports, NULL, sizeof(twin), twin_setup,
-                                          twin_run, NULL };
+static const mls_component twin_block = {
+    sizeof twin_block, "mixer",    "twin",   MLS_CAUSAL, "Test.", copy_ports, NULL,
+    sizeof(twin),      twin_setup, twin_run, NULL
+};
 
 static void is_mamba_with_tied_decay(void **state)
 {
     (void)state;
     enum { E = TIED_E, P = TIED_E / TIED_H, N = TIED_N, R = TIED_R, D = TIED_D };
-    static const struct { const char *name; int n, tied; } w[] = {
-        { "in_proj.weight", 2 * E * D, 0 }, { "conv1d.weight", E * 4, 0 },
-        { "conv1d.bias", E, 0 }, { "x_proj.weight", (R + 2 * N) * E, 0 },
-        { "out_proj.weight", D * E, 0 }, { "dt_proj.weight", R, 1 }, { "dt_proj.bias", 1, 1 },
-        { "D", 1, 1 }, { "A_log", N, 2 } };
+    static const struct { const char *name; int n, tied;
+    } w[] = { { "in_proj.weight", 2 * E * D, 0 },
+              { "conv1d.weight", E * 4, 0 },
+              { "conv1d.bias", E, 0 },
+              { "x_proj.weight", (R + 2 * N) * E, 0 },
+              { "out_proj.weight", D * E, 0 },
+              { "dt_proj.weight", R, 1 },
+              { "dt_proj.bias", 1, 1 },
+              { "D", 1, 1 },
+              { "A_log", N, 2 } };
     rig a, b;
     use(&twin_block, "mixer.twin");
     start(&a, TIED_T, TIED_B, D, D, NULL, NULL, NULL, MLS_TRAIN, 3);
     use(mamba, "mixer.mamba");
     start(&b, TIED_T, TIED_B, D, D, NULL, NULL,
-          (setting[]){ { "state", N, 0 }, { "dt_rank", R, 0 }, { NULL, 0, 0 } }, MLS_TRAIN, 3);
+          (setting[]){ { "state", N, 0 }, { "dt_rank", R, 0 }, { NULL, 0, 0 } },
+          MLS_TRAIN, 3);
     for (int h = 0; h < TIED_H; h++) {
         weight(&a, "A_log", NULL)[h] = 0.5f * (float)h;
         weight(&a, "dt_proj.bias", NULL)[h] = -2.0f + (float)h;
@@ -141,8 +168,9 @@ static void is_mamba_with_tied_decay(void **state)
         for (int k = 0; k < (w[i].tied ? E * w[i].n : w[i].n); k++) {
             const float *from = weight(&a, w[i].name, NULL);
             const int h = k / w[i].n / P;
-            weight(&b, w[i].name, NULL)[k] =
-                w[i].tied == 2 ? from[h] : w[i].tied ? from[h * w[i].n + k % w[i].n] : from[k];
+            weight(&b, w[i].name, NULL)[k] = w[i].tied == 2 ? from[h]
+                                             : w[i].tied ? from[h * w[i].n + k % w[i].n]
+                                                         : from[k];
         }
     near_all("y", ahead(&a, &a.batch), ahead(&b, &b.batch), TIED_T * TIED_B * D, 1e-6);
     mls_run_backward_from(a.run, a.coef);
@@ -166,7 +194,7 @@ static void is_mamba_with_tied_decay(void **state)
     stop(&b);
 }
 
-/* ---- The block by its definition, in double --------------------------------------- */
+/* ---- The block by its definition, in double ------------------------------------- */
 
 static double silu(double x) { return x / (1.0 + exp(-x)); }
 
@@ -175,8 +203,10 @@ static void reference(const rig *r, int P, int N, int G, float *out)
 {
     enum { MOST = 128 };
     const int D = (int)r->D, E = 2 * D, H = E / P, GN = G * N, W = E + 2 * GN, K = 4;
-    const float *wi = weight(r, "in_proj.weight", NULL), *wo = weight(r, "out_proj.weight", NULL);
-    const float *wc = weight(r, "conv1d.weight", NULL), *bc = weight(r, "conv1d.bias", NULL);
+    const float *wi = weight(r, "in_proj.weight", NULL),
+                *wo = weight(r, "out_proj.weight", NULL);
+    const float *wc = weight(r, "conv1d.weight", NULL),
+                *bc = weight(r, "conv1d.bias", NULL);
     assert_true(E + W + H <= MOST);
     for (int b = 0; b < r->B; b++) {
         static double S[MOST][MOST], past[4][MOST];
@@ -186,7 +216,8 @@ static void reference(const rig *r, int P, int N, int G, float *out)
             double all[MOST] = { 0 }, v[MOST], y[MOST];
             for (int i = 0; i < E + W + H; i++)
                 for (int d = 0; d < D; d++)
-                    all[i] += (double)wi[i * D + d] * (double)r->x[(t * r->B + b) * D + d];
+                    all[i] +=
+                        (double)wi[i * D + d] * (double)r->x[(t * r->B + b) * D + d];
             memmove(past[0], past[1], 3 * sizeof past[0]);
             for (int i = 0; i < W; i++) {
                 past[3][i] = all[E + i];
@@ -208,7 +239,8 @@ static void reference(const rig *r, int P, int N, int G, float *out)
             }
             for (int g = 0; g < G; g++) {
                 double ss = 0.0;
-                for (int e = g * E / G; e < (g + 1) * E / G; e++) ss += y[e] * y[e] * G / E;
+                for (int e = g * E / G; e < (g + 1) * E / G; e++)
+                    ss += y[e] * y[e] * G / E;
                 for (int e = g * E / G; e < (g + 1) * E / G; e++)
                     y[e] *= (double)weight(r, "norm.weight", NULL)[e] / sqrt(ss + 1e-5);
             }
@@ -233,8 +265,10 @@ static void matches_double(void **state)
               (setting[]){ { "state", v[i].N, 0 }, { "head", v[i].P, 0 },
                            { "groups", v[i].G, 0 }, { NULL, 0, 0 } }, 0, 3);
         float *want = made(&r, 140 * 2 * 6);
-        for (int e = 0; e < 12; e++) weight(&r, "norm.weight", NULL)[e] = 1.0f + 0.1f * (float)e;
-        for (int h = 0; h < 12 / v[i].P; h++) weight(&r, "D", NULL)[h] = 1.0f - 0.1f * (float)h;
+        for (int e = 0; e < 12; e++)
+            weight(&r, "norm.weight", NULL)[e] = 1.0f + 0.1f * (float)e;
+        for (int h = 0; h < 12 / v[i].P; h++)
+            weight(&r, "D", NULL)[h] = 1.0f - 0.1f * (float)h;
         reference(&r, v[i].P, v[i].N, v[i].G, want);
         near_all("y", ahead(&r, &r.batch), want, 140 * 2 * 6, 2e-6);
         stop(&r);
@@ -247,8 +281,8 @@ static void starts_as_published(void **state)
     use(mamba2, "mixer.mamba2");
     for (uint64_t seed = 0; seed < 20; seed++) {
         rig r;
-        start(&r, 4, 1, 32, 32, NULL, NULL, (setting[]){ { "head", 4, 0 }, { NULL, 0, 0 } }, 0,
-              seed);
+        start(&r, 4, 1, 32, 32, NULL, NULL,
+              (setting[]){ { "head", 4, 0 }, { NULL, 0, 0 } }, 0, seed);
         for (int h = 0; h < 16; h++) {
             const double a = exp((double)weight(&r, "A_log", NULL)[h]);
             const double dt = log1p(exp((double)weight(&r, "dt_bias", NULL)[h]));
@@ -272,9 +306,10 @@ static const mls_component *opened(const char *name)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(matches_ssd_minimal), cmocka_unit_test(is_mamba_with_tied_decay),
-        cmocka_unit_test(matches_double), cmocka_unit_test(starts_as_published) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(matches_ssd_minimal),
+                                        cmocka_unit_test(is_mamba_with_tied_decay),
+                                        cmocka_unit_test(matches_double),
+                                        cmocka_unit_test(starts_as_published) };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     mls_plug_init();
     mls = mls_plug_host();

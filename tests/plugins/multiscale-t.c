@@ -8,7 +8,8 @@ enum { T = 75, B = 2, D = 5, W = 3 };
 static void reference(const rig *r, const float *mask, int scales, int base, float *out)
 {
     const int N = scales * W;
-    const float *wi = weight(r, "in_proj.weight", NULL), *wo = weight(r, "out_proj.weight", NULL);
+    const float *wi = weight(r, "in_proj.weight", NULL),
+                *wo = weight(r, "out_proj.weight", NULL);
     const float *bias = weight(r, "gate.bias", NULL);
     for (int b = 0; b < B; b++) {
         double h[64] = { 0 };
@@ -25,7 +26,8 @@ static void reference(const rig *r, const float *mask, int scales, int base, flo
                 const double g = 1.0 / (1.0 + exp(-x[1]));
                 if (n % stride == 0) h[i] = g * h[i] + (1.0 - g) * x[0];
                 for (int d = 0; d < D; d++)
-                    y[d] += (float)((double)wo[d * N + i] * h[i] * x[2] / (1.0 + exp(-x[2])));
+                    y[d] += (float)((double)wo[d * N + i] * h[i] * x[2] /
+                                    (1.0 + exp(-x[2])));
                 if (i % W == W - 1) stride *= base;
             }
             n++;
@@ -41,8 +43,11 @@ static void matches_double(void **state)
         const int scales = v[i % 3].scales, base = v[i % 3].base;
         rig r;
         start(&r, T, B, D, D, NULL, NULL,
-              (setting[]){ { "scales", scales, 0 }, { "base", base, 0 }, { "channels", W, 0 },
-                           { NULL, 0, 0 } }, 0, 3);
+              (setting[]){ { "scales", scales, 0 },
+                           { "base", base, 0 },
+                           { "channels", W, 0 },
+                           { NULL, 0, 0 } },
+              0, 3);
         float *want = made(&r, T * B * D), *mask = made(&r, T * B);
         for (int k = 0; k < T * B; k++) mask[k] = i < 3 || noise((uint64_t)k) > -0.4f;
         if (i >= 3) r.batch.mask = mask;
@@ -54,8 +59,10 @@ static void matches_double(void **state)
         mls_run_reset(r.run);
         for (int t = 0, n; t < T; t += n) {
             n = T - t < 7 ? T - t : 7;
-            const mls_batch piece = { n, B, NULL, r.x + t * B * D, i < 3 ? NULL : mask + t * B,
-                                      NULL, NULL, NULL };
+            const mls_batch piece = {
+                n,    B,    NULL, r.x + t * B * D, i < 3 ? NULL : mask + t * B,
+                NULL, NULL, NULL
+            };
             near_all("pieces", ahead(&r, &piece), want + t * B * D, n * B * D, 1e-6);
         }
         stop(&r);
@@ -82,7 +89,8 @@ static void starts_with_the_memory_asked_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(matches_double),
-                                        cmocka_unit_test(starts_with_the_memory_asked_for) };
+                                        cmocka_unit_test(
+                                            starts_with_the_memory_asked_for) };
     const char *folder = getenv("MLS_PLUGIN_PATH");
     char path[4096];
     mls_error e = { 0 };

@@ -12,8 +12,9 @@ static double kernel(const rig *r, int e, int l)
     const double dt = exp((double)weight(r, "kernel.log_dt", NULL)[e]);
     double k = 0.0;
     for (int m = 0; m < M; m++) {
-        const double complex A = -exp((double)weight(r, "kernel.log_A_real", NULL)[e * M + m])
-            + _Complex_I * (double)weight(r, "kernel.A_imag", NULL)[e * M + m];
+        const double complex A =
+            -exp((double)weight(r, "kernel.log_A_real", NULL)[e * M + m]) +
+            _Complex_I * (double)weight(r, "kernel.A_imag", NULL)[e * M + m];
         const float *c = weight(r, "kernel.C", NULL) + (e * M + m) * 2;
         const double complex C = (double)c[0] + _Complex_I * (double)c[1];
         k += 2.0 * creal(C * (cexp(dt * A) - 1.0) / A * cexp(dt * A * l));
@@ -27,7 +28,8 @@ static void reference(const rig *r, float *out)
 {
     static double K[D][T];
     const float *w = weight(r, "output_linear.weight", NULL);
-    const float *bias = weight(r, "output_linear.bias", NULL), *skip = weight(r, "D", NULL);
+    const float *bias = weight(r, "output_linear.bias", NULL),
+                *skip = weight(r, "D", NULL);
     for (int e = 0; e < D; e++)
         for (int l = 0; l < T; l++) K[e][l] = kernel(r, e, l);
     for (int t = 0; t < T; t++)
@@ -53,9 +55,11 @@ static void matches_the_convolution(void **state)
     (void)state;
     for (int v = 0; v < 3; v++) {
         rig r;
-        start(&r, T, B, D, D, NULL, NULL, (setting[]){ { "state", N, 0 }, { NULL, 0, 0 } }, 0, 3);
+        start(&r, T, B, D, D, NULL, NULL,
+              (setting[]){ { "state", N, 0 }, { NULL, 0, 0 } }, 0, 3);
         for (int i = 0; i < D && v; i++)                /* dt from 0.14 to 2.7 */
-            weight(&r, "kernel.log_dt", NULL)[i] = v == 1 ? -2.0f : -1.0f + 0.5f * (float)i;
+            weight(&r, "kernel.log_dt", NULL)[i] =
+                v == 1 ? -2.0f : -1.0f + 0.5f * (float)i;
         for (int i = 0; i < D * M && v == 2; i++)
             weight(&r, "kernel.log_A_real", NULL)[i] += noise((uint64_t)i);
         float *want = made(&r, T * B * D);
@@ -73,8 +77,10 @@ static void starts_as_published(void **state)
         rig r;
         start(&r, 2, 1, D, D, NULL, NULL, NULL, 0, seed);
         for (int i = 0; i < D * 32; i++) {
-            assert_float_equal(weight(&r, "kernel.A_imag", NULL)[i], 3.14159265 * (i % 32), 1e-4);
-            assert_float_equal(weight(&r, "kernel.log_A_real", NULL)[i], log(0.5), 1e-6);
+            assert_float_equal(weight(&r, "kernel.A_imag", NULL)[i],
+                               3.14159265 * (i % 32), 1e-4);
+            assert_float_equal(weight(&r, "kernel.log_A_real", NULL)[i], log(0.5),
+                               1e-6);
         }
         for (int i = 0; i < D; i++) {
             const double dt = exp((double)weight(&r, "kernel.log_dt", NULL)[i]);
