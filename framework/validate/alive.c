@@ -49,7 +49,8 @@ void mls_slopes_accumulate(mls_probe *p)
         mls_rig r;
         mls_rig_open(&r, p, &v[i], (mls_rig_size){0}, MLS_TRAIN, p->seed);
         twice(&r);
-        mls_rewire_shared(&r);
+        /* a twin of a random component has noise of its own */
+        if (!(p->c->flags & MLS_RANDOM)) mls_rewire_shared(&r);
         mls_rig_close(&r);
         mls_arena_release(&p->arena, mark);
     }

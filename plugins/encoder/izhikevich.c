@@ -110,8 +110,7 @@ MLS_INLINE void neuron_back(const plan *g, const float *const *old,
     }
 }
 
-#define NEURON_EQUATIONS
-#include "neuron.h"
+#include "neuron_scan.h"
 
 static void setup(mls_ctx *c, void *self)
 {

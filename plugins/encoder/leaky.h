@@ -80,7 +80,6 @@ MLS_INLINE void neuron_back(const plan *g, const float *const *old,
     }
 }
 
-#define NEURON_EQUATIONS
-#include "neuron.h"
+#include "neuron_scan.h"
 
 #endif
