@@ -48,8 +48,19 @@ static int64_t length(mls_ctx *c)
     return t > 0 ? t : 1;
 }
 
+/* Names become data sets of files and words of record patterns. */
+static void check_name(mls_ctx *c, const char *what, const char *name)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789_-.";
+    if (!name || !*name || name[strspn(name, allowed)])
+        mls_error_set(c->error, "%s: a %s is called \"%.60s\"; names consist of letters, "
+                      "digits, _, - and .", c->path, what, name ? name : "");
+}
+
 static mls_t weight(mls_ctx *c, const char *name, int64_t rows, int64_t cols, mls_init init)
 {
+    check_name(c, "weight", name);
     return mls_net_add_weight(node_of(c), name, rows, cols, init);
 }
 
@@ -85,6 +96,11 @@ mls_state *mls_net_add_state(node *n, const char *name, int64_t width, double re
 static mls_state *state(mls_ctx *c, const char *name, int64_t w, double reset, const char *unit,
                         const char *help)
 {
+    const node *n = node_of(c);
+    check_name(c, "state", name);
+    for (int i = 0; !c->error->set && i < n->net->n_states; i++)
+        if (n->net->state[i]->node == n && !strcmp(n->net->state[i]->channel, name))
+            mls_error_set(c->error, "%s: two states are called %s", c->path, name);
     return mls_net_add_state(node_of(c), name, w, reset, unit, help);
 }
 

@@ -316,6 +316,12 @@ static void wrong_callbacks_are_told(void **state)
                "'normal' wants a number, as { \"normal\", 0.02 }");
     goes_wrong("c:weight('w', 1, 1) c:weight('w', 1, 1)", "return x",
                NODE "4: two weights are called w");
+    goes_wrong("c:weight('w/1', 1, 1)", "return x", NODE "4: a weight is called \"w/1\"; "
+               "names consist of letters, digits, _, - and .");
+    goes_wrong("c:state('', 1)", "return x", NODE "4: a state is called \"\"; names consist "
+               "of letters, digits, _, - and .");
+    goes_wrong("c:state('h', 1) c:state('h', 1)", "return x",
+               NODE "4: two states are called h");
     goes_wrong("c:width 'b'", "return x",
                NODE "4: asked for the width of \"b\", which is no port of it");
     goes_wrong("c:connected 'mod_tao'", "return x",
