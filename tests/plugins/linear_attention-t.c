@@ -86,9 +86,17 @@ static void matches_the_quadratic_sum(void **state)
     }
 }
 
+static void threads_do_not_matter(void **state)
+{
+    (void)state;
+    rig_more[0] = NULL;
+    same_bits_with_threads(130, 2, 128);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(matches_the_quadratic_sum) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(matches_the_quadratic_sum),
+                                        cmocka_unit_test(threads_do_not_matter) };
     const char *folder = getenv("MLS_PLUGIN_PATH");
     char path[4096];
     mls_error e = { 0 };

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "base/parfor.h"
 #include "net/net.h"
 
 static void copy_setup(mls_ctx *c, void *self) { (void)c, (void)self; }
@@ -150,6 +151,38 @@ static void near_all(const char *what, const float *got, const float *want, int6
         if (!(off <= worst)) worst = off;
     }
     if (!(worst <= tol)) fail_msg("%s: off by %g of the largest value, %g", what, worst, top);
+}
+
+/* One thread or two: the same bits, forward and backward.  Large enough to wake them. */
+static inline void same_bits_with_threads(int64_t T, int64_t B, int64_t D)
+{
+    float *y = NULL, *g = NULL;
+    for (int threads = 1; threads <= 2; threads++) {
+        rig r;
+        int64_t count;
+        mls_parfor_threads(threads);
+        start(&r, T, B, D, D, NULL, NULL, NULL, MLS_TRAIN, 6);
+        const size_t size = (size_t)(T * B * D) * sizeof *y;
+        const float *out = ahead(&r, &r.batch);
+        if (y) assert_memory_equal(y, out, size);
+        else {
+            y = malloc(size);
+            assert_non_null(y);
+            memcpy(y, out, size);
+        }
+        mls_run_backward_from(r.run, r.coef);
+        mls_net_data(r.net, &count);
+        if (g) assert_memory_equal(g, mls_net_grad(r.net), (size_t)count * sizeof *g);
+        else {
+            g = malloc((size_t)count * sizeof *g);
+            assert_non_null(g);
+            memcpy(g, mls_net_grad(r.net), (size_t)count * sizeof *g);
+        }
+        stop(&r);
+    }
+    mls_parfor_threads(1);
+    free(y);
+    free(g);
 }
 
 #endif

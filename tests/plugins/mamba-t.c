@@ -1,6 +1,5 @@
 /* mixer.mamba: public figures, a reference in double, differences at both ends, cuts in
  * time, masks, threads. */
-#include "base/parfor.h"
 #include "mamba-golden.h"
 #include "mamba-rig.h"
 
@@ -431,31 +430,7 @@ static void starts_as_published(void **state)
 static void threads_do_not_matter(void **state)
 {
     (void)state;
-    enum { T = 130, B = 2, D = 128 };
-    float *y = NULL, *g = NULL;
-    for (int threads = 1; threads <= 2; threads++) {
-        rig r;
-        int64_t count;
-        mls_parfor_threads(threads);
-        start(&r, T, B, D, D, NULL, NULL, NULL, MLS_TRAIN, 6);
-        const float *out = ahead(&r, &r.batch);
-        if (!y) {
-            y = malloc(T * B * D * sizeof *y);
-            assert_non_null(y);
-            memcpy(y, out, T * B * D * sizeof *y);
-        } else assert_memory_equal(y, out, T * B * D * sizeof *y);
-        mls_run_backward_from(r.run, r.coef);
-        mls_net_data(r.net, &count);
-        if (!g) {
-            g = malloc((size_t)count * sizeof *g);
-            assert_non_null(g);
-            memcpy(g, mls_net_grad(r.net), (size_t)count * sizeof *g);
-        } else assert_memory_equal(g, mls_net_grad(r.net), (size_t)count * sizeof *g);
-        stop(&r);
-    }
-    mls_parfor_threads(1);
-    free(y);
-    free(g);
+    same_bits_with_threads(130, 2, 128);
 }
 
 typedef struct seen { int n; int64_t width[8]; char name[8][16]; float least; } seen;

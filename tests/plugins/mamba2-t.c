@@ -293,6 +293,13 @@ static void starts_as_published(void **state)
     }
 }
 
+static void threads_do_not_matter(void **state)
+{
+    (void)state;
+    use(mamba2, "mixer.mamba2");
+    same_bits_with_threads(130, 2, 128);
+}
+
 static const mls_component *opened(const char *name)
 {
     const char *folder = getenv("MLS_PLUGIN_PATH");
@@ -309,7 +316,8 @@ int main(void)
     const struct CMUnitTest tests[] = { cmocka_unit_test(matches_ssd_minimal),
                                         cmocka_unit_test(is_mamba_with_tied_decay),
                                         cmocka_unit_test(matches_double),
-                                        cmocka_unit_test(starts_as_published) };
+                                        cmocka_unit_test(starts_as_published),
+                                        cmocka_unit_test(threads_do_not_matter) };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     mls_plug_init();
     mls = mls_plug_host();

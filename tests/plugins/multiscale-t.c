@@ -86,11 +86,18 @@ static void starts_with_the_memory_asked_for(void **state)
     assert_true(least > 1.999 && least < 2.2 && most > 28.0 && most < 32.001);
 }
 
+static void threads_do_not_matter(void **state)
+{
+    (void)state;
+    same_bits_with_threads(130, 4, 256);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(matches_double),
                                         cmocka_unit_test(
-                                            starts_with_the_memory_asked_for) };
+                                            starts_with_the_memory_asked_for),
+                                        cmocka_unit_test(threads_do_not_matter) };
     const char *folder = getenv("MLS_PLUGIN_PATH");
     char path[4096];
     mls_error e = { 0 };

@@ -93,10 +93,17 @@ static void starts_as_published(void **state)
     assert_float_equal(sum / (20 * D * 32), 1.0, 0.1);          /* of |C|^2 */
 }
 
+static void threads_do_not_matter(void **state)
+{
+    (void)state;
+    same_bits_with_threads(130, 2, 128);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(matches_the_convolution),
-                                        cmocka_unit_test(starts_as_published) };
+                                        cmocka_unit_test(starts_as_published),
+                                        cmocka_unit_test(threads_do_not_matter) };
     const char *folder = getenv("MLS_PLUGIN_PATH");
     char path[4096];
     mls_error e = { 0 };
