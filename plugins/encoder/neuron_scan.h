@@ -22,6 +22,7 @@ MLS_INLINE void hold(const plan *g, int64_t t, int64_t b, float *const *old)
     for (int64_t i = 0; i < g->M; i++) {
         rows_of(g, t * g->M + i, b, now);
         for (int64_t j = 0; j < g->S; j++) memcpy(now[j], old[j], row);
+        if (g->p->recurrent != ALONE) memset(now[0] + g->S * g->N, 0, row);
     }
 }
 
