@@ -91,13 +91,15 @@ const mls_verb mls_verbs[] = {
       .options = mls_cli_trace_flags },
     { .name = "weights", .run = mls_verb_weights,
       .words = "export DIR|CHECKPOINT -o FILE | import FILE DIR -o CHECKPOINT | list DIR|FILE",
-      .summary = "a network's weights to and from safetensors and HDF5",
+      .summary = "a network's weights to and from safetensors, HDF5 and NIR",
       .help = "export writes the best or newest checkpoint of a trial, or the one that is "
               "named, as a state dict: FILE.safetensors, else HDF5 with a data set for each "
               "weight. import reads such a file into the network of the trial in DIR and "
               "writes a checkpoint: as DIR/checkpoint-best.h5 it is what mls eval and mls "
               "generate use; as DIR/checkpoint-0.h5 of a folder without others it is where "
-              "mls train begins. A missing, extra or misshapen tensor is an error that lists "
+              "mls train begins. FILE.nir is a graph of the Neuromorphic Intermediate "
+              "Representation of one node of encoder.lif, both ways; docs/parity.md says "
+              "what it holds. A missing, extra or misshapen tensor is an error that lists "
               "them all.\n"
               "\n"
               "  mls weights export results/first -o first.safetensors\n"

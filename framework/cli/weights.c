@@ -5,6 +5,7 @@
 #include "rec/record.h"
 #include "rec/tensors.h"
 #include "study/model.h"
+#include "study/spiking.h"
 #include "study/weights.h"
 
 #include <stdio.h>
@@ -14,6 +15,7 @@
 
 const mls_flag mls_cli_weights_flags[] = {
     { "-o", MLS_FLAG_VALUE, "FILE", "what is written" },
+    { "--node", MLS_FLAG_VALUE, "NAME", "for NIR: which encoder.lif, as layer0.enc (the only one)" },
     { NULL, MLS_FLAG_NONE, NULL, NULL }
 };
 
@@ -76,6 +78,15 @@ static void export(const char *source, const char *to, mls_arena *a, mls_error *
         fprintf(stdout, "%s: %d tensors of %s\n", to, b.n, from);
 }
 
+static const char *note_of(const mls_model *m, const char *file, mls_arena *a)
+{
+    mls_value *note = mls_value_map(a);
+    mls_value_set(a, note, "step", mls_value_int(a, 0));
+    mls_value_set(a, note, "identity", mls_value_string(a, m->identity));
+    mls_value_set(a, note, "weights", mls_value_string(a, file));
+    return mls_value_to_json(a, note, 0);
+}
+
 /* A checkpoint of step 0: what else it holds is as before any training. */
 static void import(const char *file, const char *dir, const char *to, mls_registry *r,
                    mls_arena *a, mls_error *e)
@@ -88,12 +99,8 @@ static void import(const char *file, const char *dir, const char *to, mls_regist
                               mls_lua_trial_load(r, dir, &lua, e) ? mls_yaml_read(a, path, e) : NULL;
     if (config && mls_model_open(&m, r, config, NULL, e) &&
         mls_weights_load(m.net, "", &in, file, mls_arena_printf(a, "the network of %s", dir), e)) {
-        mls_value *note = mls_value_map(a);
-        mls_value_set(a, note, "step", mls_value_int(a, 0));
-        mls_value_set(a, note, "identity", mls_value_string(a, m.identity));
-        mls_value_set(a, note, "weights", mls_value_string(a, file));
         mls_loop_bundle(m.loop, &out);
-        if (mls_checkpoint_save(to, &out, mls_value_to_json(a, note, 0), e))
+        if (mls_checkpoint_save(to, &out, note_of(&m, file, a), e))
             fprintf(stdout, "%s: %d tensors of %s\n", to, in.n, file);
     }
     mls_model_close(&m);
@@ -110,6 +117,49 @@ static void list(const char *source, mls_arena *a, mls_error *e)
             fprintf(stdout, "[%lld]", (long long)b.row[i].dim[k]);
         fputc('\n', stdout);
     }
+}
+
+/* ---- NIR --------------------------------------------------------------------------------- */
+
+static int is_nir(const char *path)
+{
+    const size_t n = strlen(path);
+    return n > 4 && !strcmp(path + n - 4, ".nir");
+}
+
+static void export_nir(const char *dir, const char *node, const char *to, mls_registry *r,
+                       mls_arena *a, mls_error *e)
+{
+    mls_model m = { 0 };
+    mls_lua_file *lua = NULL;
+    mls_nir g;
+    const char *from = "", *lost = NULL;
+    if (mls_lua_trial_load(r, dir, &lua, e) && mls_model_load(&m, r, dir, &from, e) &&
+        mls_spiking_export(m.net, m.config, node, &g, &lost, a, e) && mls_nir_write(to, &g, e)) {
+        fprintf(stdout, "%s: %lld neurons of %s\n", to, (long long)g.n, from);
+        if (lost) fprintf(stderr, "mls: %s\n", lost);
+    }
+    mls_model_close(&m);
+    mls_lua_file_free(lua);
+}
+
+/* Everything but that node is as in the folder's best checkpoint. */
+static void import_nir(const char *file, const char *dir, const char *node, const char *to,
+                       mls_registry *r, mls_arena *a, mls_error *e)
+{
+    mls_model m = { 0 };
+    mls_lua_file *lua = NULL;
+    mls_nir g;
+    mls_bundle out = { .arena = a };
+    if (mls_nir_read(file, &g, a, e) && mls_lua_trial_load(r, dir, &lua, e) &&
+        mls_model_load(&m, r, dir, NULL, e) &&
+        mls_spiking_import(m.net, m.config, node, &g, file, a, e)) {
+        mls_loop_bundle(m.loop, &out);
+        if (mls_checkpoint_save(to, &out, note_of(&m, file, a), e))
+            fprintf(stdout, "%s: %lld neurons of %s\n", to, (long long)g.n, file);
+    }
+    mls_model_close(&m);
+    mls_lua_file_free(lua);
 }
 
 /* Which of the three forms it is; 0 and e: none. */
@@ -141,7 +191,11 @@ int mls_verb_weights(int argc, char **argv, mls_registry *r, mls_error *e)
     const char form = mls_args_parse(&args, &a, argc, argv, mls_cli_weights_flags, e)
                           ? form_of(&args, e) : 0;
     const char *to = form ? mls_args_get(&args, "-o", NULL) : NULL;
-    if (form == 'e') export(args.word[1], to, &a, e);
+    const char *node = form ? mls_args_get(&args, "--node", NULL) : NULL;
+    if (form == 'e' && is_nir(to)) export_nir(args.word[1], node, to, r, &a, e);
+    else if (form == 'i' && is_nir(args.word[1]))
+        import_nir(args.word[1], args.word[2], node, to, r, &a, e);
+    else if (form == 'e') export(args.word[1], to, &a, e);
     else if (form == 'i') import(args.word[1], args.word[2], to, r, &a, e);
     else if (form == 'l') list(args.word[1], &a, e);
     mls_arena_free(&a);
