@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
-extern const mls_importer mls_import_idx, mls_import_png, mls_import_wav;
+extern const mls_importer mls_import_idx, mls_import_png, mls_import_wav, mls_import_physionet,
+    mls_import_nmnist;
 
 const mls_importer *const mls_importers[] = { &mls_import_idx, &mls_import_png, &mls_import_wav,
+                                              &mls_import_nmnist, &mls_import_physionet,
                                               NULL };
 
 enum { MOST = 64 };

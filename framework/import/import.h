@@ -110,6 +110,8 @@ void mls_samples_add(mls_samples *s, const mls_samples_row *row);
 void mls_samples_close(mls_samples *s);
 /* Names of the classes, one a line, as an attribute of label. */
 void mls_samples_classes(mls_samples *s, const char *names);
+/* Of the features, as the attribute "features" of x. */
+void mls_samples_features(mls_samples *s, const char *names);
 /* Likewise of the numbers of a field, as the attribute "names". */
 void mls_samples_names(mls_samples *s, int field, const char *names);
 

@@ -110,6 +110,11 @@ void mls_samples_classes(mls_samples *s, const char *names)
         mls_dataset_text(s->m->out, s->column[LABEL], "classes", names);
 }
 
+void mls_samples_features(mls_samples *s, const char *names)
+{
+    if (s && s->column[X] >= 0) mls_dataset_text(s->m->out, s->column[X], "features", names);
+}
+
 void mls_samples_names(mls_samples *s, int field, const char *names)
 {
     mls_dataset_text(s->m->out, s->column[FIELD + field], "names", names);

@@ -129,4 +129,50 @@ printf 'RIFF\054\0\0\0WAVEfmt '"$real"'data\010\0\0\0\0\0\0\0\0\0\300\177' >1_na
 bad '1_nan_0.wav: sample 1 is nan, where a finite number is expected' wav 1_nan_0.wav
 bad '--hop is "0"; expected a number from 0.1' wav 3_ann_0.wav --hop 0
 bad 'no more bands than the window has samples' wav 3_ann_0.wav --window 1 --bands 40
+
+# ---- physionet
+head=RecordID,SAPS-I,SOFA,Length_of_stay,Survival,In-hospital_death
+printf '%s\n7,6,1,5,-1,0\n' "$head" >outcomes
+mkdir set
+record() { printf 'Time,Parameter,Value\n00:00,RecordID,7\n'"$1" >set/7.txt; }
+record '00:07,HR,73\n'; good physionet set outcomes
+good physionet train: set outcomes test: set outcomes
+bad 'set: its outcomes are missing' physionet set
+bad 'absent: No such file' physionet absent outcomes
+bad 'set: is a folder, where a file is expected' physionet set set
+record '00:07,HR,nan\n'; bad 'set/7.txt:3: "nan"; expected a number as the value' physionet set outcomes
+record '00:07,HR,\n'; bad 'set/7.txt:3: ""; expected a number' physionet set outcomes
+record '00:07,HR,73;5\n'; bad 'set/7.txt:3: "73;5"; expected a number' physionet set outcomes
+record '00:07,,73\n'; bad "set/7.txt:3: \"00:07,\"; expected a parameter's name between" physionet set outcomes
+record '00:07,Hr,73\n'; bad 'set/7.txt:3: no parameter is called "Hr"; did you mean HR?' physionet set outcomes
+record '7:00,HR,73\n'; bad 'set/7.txt:3: "7:00,HR,73"; expected Time,Parameter,Value with a time' physionet set outcomes
+record '99:00,HR,73\n'; bad 'with a time from 00:00 to 48:00' physionet set outcomes
+record '00:07,HR\n'; bad 'set/7.txt:3: "00:07,HR"; expected Time,Parameter,Value' physionet set outcomes
+record '01:00,HR,73\n00:59,HR,73\n'; bad 'set/7.txt:4: "00:59,HR"; expected a time not before' physionet set outcomes
+record ''; bad 'set/7.txt: has no measurement' physionet set outcomes
+: >set/7.txt; bad 'set/7.txt:1: ""; expected Time,Parameter,Value in the first line' physionet set outcomes
+printf 'Time,Parameter,Value\n00:07,HR,73\n' >set/7.txt
+bad 'set/7.txt: has no line with its RecordID' physionet set outcomes
+record '00:07,HR,73\n'
+printf '%s\n8,6,1,5,-1,0\n' "$head" >other; bad 'set/7.txt: there is no outcome of record 7' physionet set other
+printf '%s\n7,6,1,5\n' "$head" >other; bad 'other:2: "7,6,1,5"; expected six numbers' physionet set other
+printf '%s\n7,6,1,5,-1,2\n' "$head" >other; bad 'the last 0 or 1' physionet set other
+printf 'id,death\n' >other; bad 'other:1: "id,death"; expected RecordID' physionet set other
+
+# ---- nmnist
+printf '\1\2\200\0\12\41\0\0\3\350' >5.bin
+printf '#sample #class\n5 3\n' >list
+good nmnist list
+cut_to 5.bin 7 6.bin; printf '6 1\n' >list.6
+bad './6.bin: byte 7: the file ends within an event; expected 5 bytes' nmnist list.6
+: >6.bin; bad './6.bin: byte 0: the file ends before the first event' nmnist list.6
+printf '\1\42\200\0\12' >6.bin; bad './6.bin: byte 0: an event at pixel 1, 34; expected one within 34 x 34' nmnist list.6
+printf '\1\2\200\0\12\1\2\200\0\11' >6.bin
+bad './6.bin: byte 5: an event at 9 us after one at 10 us; expected them in order' nmnist list.6
+printf '7 1\n' >list.7; bad './7.bin: No such file' nmnist list.7
+printf '5 x\n' >list.x; bad 'list.x:1: "5 x"; expected the number of a sample' nmnist list.x
+printf '5 -1\n' >list.x; bad 'list.x:1: "5 -1"; expected the number' nmnist list.x
+printf '#none\n' >list.x; bad 'there is not one sample for /' nmnist list.x
+bad 'none: has no folder 0; expected one for each class' nmnist none
+bad '--width is "999"; expected a whole number from 1 to 256' nmnist list --width 999
 echo "1..$n"
