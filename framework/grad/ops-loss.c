@@ -178,7 +178,7 @@ mls_t mls_grad_cross_entropy(mls_ctx *c, mls_t x, const int32_t *label,
     return y;
 }
 
-/* ---- mean squared error ---------------------------------------------------------- */
+/* ---- mean squared and mean absolute error ---------------------------------------------------------- */
 
 typedef struct squares {
     mls_rows     rows;
@@ -227,7 +227,38 @@ MLS_INLINE void squares_backward_body(int64_t i, void *arg)
 }
 MLS_KERNEL_BODY(squares_backward_rows, squares_backward_body)
 
-static void squares_forward(const mls_call *k)
+MLS_INLINE float size(float e) { return e < 0.0f ? -e : e; }
+
+MLS_INLINE void sizes_forward_body(int64_t i, void *arg)
+{
+    const squares *p = arg;
+    const int64_t n = p->n, end = mls_rows_end(&p->rows, i);
+    for (int64_t r = mls_rows_first(&p->rows, i); r < end; r++) {
+        const float *restrict x = p->x + r * n, *restrict t = p->target + r * n;
+        MLS_SUM_OVER(p->sum[r], j, n, size(error(x[j], t[j])));
+        MLS_SUM_OVER(p->count[r], j, n, scored(t[j]));
+    }
+}
+MLS_KERNEL_BODY(sizes_forward_rows, sizes_forward_body)
+
+/* A NaN of x stays one in the gradient, as with squares. */
+MLS_INLINE void sizes_backward_body(int64_t i, void *arg)
+{
+    const squares *p = arg;
+    const int64_t n = p->n, end = mls_rows_end(&p->rows, i);
+    for (int64_t r = mls_rows_first(&p->rows, i); r < end; r++) {
+        const float *restrict x = p->x + r * n, *restrict t = p->target + r * n;
+        float *restrict gx = p->gx + r * n;
+        for (int64_t j = 0; j < n; j++) {
+            const float e = error(x[j], t[j]);
+            const float sign = e > 0.0f ? 1.0f : e < 0.0f ? -1.0f : e;
+            gx[j] += p->weight * sign;
+        }
+    }
+}
+MLS_KERNEL_BODY(sizes_backward_rows, sizes_backward_body)
+
+static void errors_forward(const mls_call *k, void (*each)(int64_t i, void *arg))
 {
     const squares_attr *a = k->attr;
     const mls_t x = k->in[0];
@@ -236,7 +267,7 @@ static void squares_forward(const mls_call *k)
     if (!sums) return;
     squares p = { .x = x->data, .target = a->target, .sum = sums, .count = sums + rows,
                   .n = x->dim[2] };
-    mls_rows_run(rows, p.n, squares_forward_rows, &p);
+    mls_rows_run(rows, p.n, each, &p);
     mls_loss_stats s = { 0 };
     for (int64_t r = 0; r < rows; r++) {
         s.sum += p.sum[r];
@@ -247,14 +278,29 @@ static void squares_forward(const mls_call *k)
     k->out[0]->data[0] = s.count > 0.0 ? (float)(s.sum / s.count) : 0.0f;
 }
 
-static void squares_backward(const mls_call *k)
+static void errors_backward(const mls_call *k, double slope,
+                            void (*each)(int64_t i, void *arg))
 {
     const squares_attr *a = k->attr;
     const mls_t x = k->in[0];
     if (!x->grad || *a->count <= 0.0) return;
     squares p = { .x = x->data, .target = a->target, .gx = x->grad, .n = x->dim[2],
-                  .weight = (float)(2.0 * k->out[0]->grad[0] / *a->count) };
-    mls_rows_run(mls_rows_of(x), p.n, squares_backward_rows, &p);
+                  .weight = (float)(slope * k->out[0]->grad[0] / *a->count) };
+    mls_rows_run(mls_rows_of(x), p.n, each, &p);
+}
+
+static void squares_forward(const mls_call *k) { errors_forward(k, squares_forward_rows); }
+
+static void squares_backward(const mls_call *k)
+{
+    errors_backward(k, 2.0, squares_backward_rows);
+}
+
+static void sizes_forward(const mls_call *k) { errors_forward(k, sizes_forward_rows); }
+
+static void sizes_backward(const mls_call *k)
+{
+    errors_backward(k, 1.0, sizes_backward_rows);
 }
 
 static double squares_flops(const mls_call *k) { return 3.0 * (double)k->in[0]->count; }
@@ -262,7 +308,11 @@ static double squares_flops(const mls_call *k) { return 3.0 * (double)k->in[0]->
 static const mls_op mse = { sizeof mse, "mse", squares_forward, squares_backward,
                            squares_flops };
 
-mls_t mls_grad_mse(mls_ctx *c, mls_t x, const float *target, mls_loss_stats *stats)
+static const mls_op mae = { sizeof mae, "mae", sizes_forward, sizes_backward,
+                           squares_flops };
+
+static mls_t errors(mls_ctx *c, const mls_op *op, mls_t x, const float *target,
+                    mls_loss_stats *stats)
 {
     if (stats) *stats = (mls_loss_stats){ 0 };
     if (c->error->set) return mls_grad_empty(c);
@@ -270,6 +320,16 @@ mls_t mls_grad_mse(mls_ctx *c, mls_t x, const float *target, mls_loss_stats *sta
     const void *attr = a.count ? mls_grad_attr(c, &a, sizeof a) : NULL;
     if (!attr) return mls_grad_empty(c);
     const mls_t y = mls_tape_tensor(c, 1, 1, 1);
-    mls_tape_apply(c, &mse, attr, &x, 1, &y, 1);
+    mls_tape_apply(c, op, attr, &x, 1, &y, 1);
     return y;
+}
+
+mls_t mls_grad_mse(mls_ctx *c, mls_t x, const float *target, mls_loss_stats *stats)
+{
+    return errors(c, &mse, x, target, stats);
+}
+
+mls_t mls_grad_mae(mls_ctx *c, mls_t x, const float *target, mls_loss_stats *stats)
+{
+    return errors(c, &mae, x, target, stats);
 }

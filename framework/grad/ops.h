@@ -39,5 +39,8 @@ mls_t mls_grad_cross_entropy(mls_ctx *c, mls_t x, const int32_t *label, mls_loss
 /* Mean squared error over scored values; target [T][B][C], NaN = not scored.
  * stats: sum of squares, count, 0.                                                     */
 mls_t mls_grad_mse(mls_ctx *c, mls_t x, const float *target, mls_loss_stats *stats);
+/* Mean absolute error, likewise; the gradient at no error is 0.  stats: sum of absolute
+ * errors, count, 0.                                                                    */
+mls_t mls_grad_mae(mls_ctx *c, mls_t x, const float *target, mls_loss_stats *stats);
 
 #endif

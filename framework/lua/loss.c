@@ -112,19 +112,24 @@ static int cross_entropy(lua_State *L)
     return finish(L, s, mls_grad_cross_entropy(s->c, y, own, NULL));
 }
 
-/* mse(y, target): NaN is not scored */
-static int mse(lua_State *L)
+/* mse(y, target), mae(y, target): NaN is not scored */
+static int of_errors(lua_State *L, const char *name,
+                     mls_t (*loss)(mls_ctx *c, mls_t x, const float *target,
+                                   mls_loss_stats *stats))
 {
     lua_settop(L, 3);
-    mls_lua_step *s = running(L, "mse");
+    mls_lua_step *s = running(L, name);
     mls_t y = mls_lua_check_tensor(L, 1, NULL);
     int64_t dim[3];
     take_field(L, 2, "target");
     const float *target = mls_lua_numbers(L, 2, "the target", &s->c->tape->arena, dim, NULL);
     if (dim[0] * dim[1] * dim[2] != y->count || (dim[0] != y->dim[0] && y->dim[0] != 1))
         shape_error(L, "the target", dim, y, y->dim[2]);
-    return finish(L, s, mls_grad_mse(s->c, y, target, NULL));
+    return finish(L, s, loss(s->c, y, target, NULL));
 }
+
+static int mse(lua_State *L) { return of_errors(L, "mse", mls_grad_mse); }
+static int mae(lua_State *L) { return of_errors(L, "mae", mls_grad_mae); }
 
 /* mean(x): of all values, as a loss */
 static int mean(lua_State *L)
@@ -181,6 +186,7 @@ static int backward(lua_State *L)
 void mls_lua_open_loss(lua_State *L)
 {
     static const luaL_Reg losses[] = { { "cross_entropy", cross_entropy }, { "mse", mse },
+                                       { "mae", mae },
                                        { "mean", mean }, { NULL, NULL } };
     lua_getfield(L, LUA_REGISTRYINDEX, "mls.tensor.methods");
     lua_pushcfunction(L, backward);

@@ -226,8 +226,10 @@ double mls_run_loss(mls_run *r, const mls_batch *b, uint64_t step, mls_loss_stat
         mls_error_set(&r->error, "the batch has no %s to score",
                       r->net->shape.loss == MLS_CROSS_ENTROPY ? "labels" : "targets");
     if (r->error.set) return NAN;
-    r->loss = r->net->shape.loss == MLS_CROSS_ENTROPY ? mls_grad_cross_entropy(c, y, b->label, s ? s : &own)
-                                                      : mls_grad_mse(c, y, b->target, s ? s : &own);
+    if (!s) s = &own;
+    r->loss = r->net->shape.loss == MLS_CROSS_ENTROPY ? mls_grad_cross_entropy(c, y, b->label, s)
+              : r->net->shape.loss == MLS_MAE         ? mls_grad_mae(c, y, b->target, s)
+                                                      : mls_grad_mse(c, y, b->target, s);
     return r->error.set || r->tape.dry ? NAN : (double)r->loss->data[0];
 }
 

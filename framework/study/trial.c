@@ -26,9 +26,9 @@ static const int64_t record_limit = (int64_t)2 << 30;
 static const char *const metric_names[] = {
     "loss", "learning_rate", "gradient_norm", "clipped", "tokens",
     "validation_loss", "validation_accuracy", "validation_nats", "validation_bits",
-    "validation_perplexity", "validation_mse", "validation_training_loss",
+    "validation_perplexity", "validation_mse", "validation_mae", "validation_training_loss",
     "validation_spike_rate", "test_loss", "test_accuracy", "test_nats", "test_bits",
-    "test_perplexity", "test_mse", "test_spike_rate"
+    "test_perplexity", "test_mse", "test_mae", "test_spike_rate"
 };
 
 typedef struct trial {

@@ -18,9 +18,9 @@ static void check_shape(const mls_feed *f, mls_error *e)
             "input",
             f->name, (long long)s->steps, (long long)s->vocabulary, (long long)s->input,
             (long long)s->output);
-    else if (s->loss != MLS_CROSS_ENTROPY && s->loss != MLS_MSE)
+    else if (s->loss < MLS_CROSS_ENTROPY || s->loss > MLS_MAE)
         mls_error_set(
-            e, "%s: its loss is number %d, expected MLS_CROSS_ENTROPY or MLS_MSE",
+            e, "%s: its loss is number %d, expected MLS_CROSS_ENTROPY, MLS_MSE or MLS_MAE",
             f->name, s->loss);
 }
 

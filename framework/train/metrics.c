@@ -12,6 +12,8 @@ int mls_metrics_of(const mls_task_shape *shape, const mls_loss_stats *sum,
     all[n++] = (mls_metric){"loss", loss};
     if (shape->loss == MLS_MSE)
         all[n++] = (mls_metric){"mse", loss};
+    else if (shape->loss == MLS_MAE)
+        all[n++] = (mls_metric){"mae", loss};
     else
         all[n++] = (mls_metric){"accuracy", sum->correct / sum->count};
     if (shape->loss == MLS_CROSS_ENTROPY && shape->is_text) {

@@ -72,7 +72,7 @@ static buffer make(const source *s)
     const int64_t rows = h->per_step ? h->steps : 1;
     buffer b = { .n_x = h->vocabulary ? 0 : h->steps * h->input,
                  .n_label = h->loss == MLS_CROSS_ENTROPY ? rows : 0,
-                 .n_target = h->loss == MLS_MSE ? rows * h->output : 0 };
+                 .n_target = h->loss != MLS_CROSS_ENTROPY ? rows * h->output : 0 };
     b.s.dt = marked(s->p, h->steps, sizeof(float));
     if (h->vocabulary) b.s.token = marked(s->p, h->steps, sizeof(int32_t));
     if (b.n_x) b.s.x = marked(s->p, b.n_x, sizeof(float));
@@ -146,7 +146,7 @@ static void shape(mls_probe *p)
         mls_probe_fail(p, "steps %lld, output %lld, vocabulary %lld, input %lld",
                        (long long)h->steps, (long long)h->output, (long long)h->vocabulary,
                        (long long)h->input);
-    if (h->loss != MLS_CROSS_ENTROPY && h->loss != MLS_MSE)
+    if (h->loss != MLS_CROSS_ENTROPY && h->loss != MLS_MSE && h->loss != MLS_MAE)
         mls_probe_fail(p, "loss is %d, which is none", h->loss);
     if (h->is_text && !h->vocabulary) mls_probe_fail(p, "is_text without a vocabulary");
     if (s.task->count(s.self, MLS_TRAINING) < 1) mls_probe_fail(p, "it has no training samples");

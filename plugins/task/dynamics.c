@@ -25,13 +25,14 @@
 
 typedef struct dynamics {
     TASK_SPLITS;
-    int system;
+    int system, loss;
     int64_t length, channels;
     double step, jitter, noise;
     double *w; /* of each mode */
 } dynamics;
 
 enum { LORENZ, OSCILLATORS };
+enum { SQUARED, ABSOLUTE };
 
 static const double PI = 3.14159265358979323846;
 
@@ -48,7 +49,7 @@ static void open_task(mls_ctx *c, void *self, mls_task_shape *shape)
     *shape = (mls_task_shape){ .steps = p->length,
                                .input = n,
                                .output = n,
-                               .loss = MLS_MSE,
+                               .loss = p->loss == ABSOLUTE ? MLS_MAE : MLS_MSE,
                                .per_step = 1,
                                .has_dt = 1 };
 }
@@ -164,6 +165,7 @@ static const mls_option options[] = {
             "how much that time varies, as a share of it; 0 is regular sampling"),
     MLS_OPT(dynamics, noise, MLS_REAL, 0, 0, 10, NULL,
             "standard deviation of the noise on the inputs, where the signal has about 1"),
+    MLS_OPT_CHOICE(dynamics, loss, "mse|mae", "mean squared or mean absolute error"),
     TASK_SPLIT_OPTIONS(dynamics),
     MLS_OPT_END
 };

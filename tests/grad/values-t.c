@@ -190,11 +190,35 @@ static void losses(void **state)
     y = mls_grad_mse(&g.c, input(&g, x), target, &s);
     assert_true(fabs(s.sum - squares) < 1e-4 && s.count == R * N - 1.0);
     assert_true(fabs((double)y->data[0] - squares / (R * N - 1)) < 1e-5);
+    double sizes = 0.0;
+    for (int i = 0; i < R * N; i++)
+        if (!isnan(target[i])) sizes += fabs((double)x[i] - (double)target[i]);
+    y = mls_grad_mae(&g.c, input(&g, x), target, &s);
+    assert_true(fabs(s.sum - sizes) < 1e-4 && s.count == R * N - 1.0);
+    assert_true(fabs((double)y->data[0] - sizes / (R * N - 1)) < 1e-5);
     for (int r = 0; r < R; r++) label[r] = -1;
     y = mls_grad_cross_entropy(&g.c, input(&g, x), label, &s);
     assert_true(y->data[0] == 0.0f && s.count == 0.0);
     rig_stop(&g);
     free(x), free(target);
+}
+
+/* The sign of each error over the number of those scored; none where there is no error. */
+static void sizes_have_signs(void **state)
+{
+    (void)state;
+    float x[5] = { 1.0f, -2.0f, 0.5f, 3.0f, 0.0f }, grad[5] = { 10.0f, 0, 0, 0, 0 };
+    const float target[5] = { 0.0f, 1.0f, 0.5f, NAN, -4.0f };
+    const float want[5] = { 10.5f, -0.5f, 0.0f, 0.0f, 0.5f };
+    rig g;
+    rig_start(&g, MLS_TRAIN);
+    const mls_t in = mls_tape_wrap(&g.c, x, grad, 0, 1, 1, 5);
+    const mls_t loss = mls_grad_mae(&g.c, in, target, NULL);
+    assert_true(loss->data[0] == 2.0f);
+    mls_tape_grad(&g.c, loss)[0] = 2.0f;
+    mls_tape_backward(&g.c);
+    assert_memory_equal(grad, want, sizeof want);
+    rig_stop(&g);
 }
 
 /* Straight from linear the gradient takes the logits' place; behind another operation
@@ -374,6 +398,7 @@ int main(void)
         cmocka_unit_test(norms),
         cmocka_unit_test(softmax),
         cmocka_unit_test(losses),
+        cmocka_unit_test(sizes_have_signs),
         cmocka_unit_test(logits_in_place),
         cmocka_unit_test(dropout),
         cmocka_unit_test(ties),

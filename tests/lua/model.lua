@@ -158,6 +158,9 @@ do
   local e = mls.loss.mse(out, { 1, 0 / 0, 1 })
   local want = ((out:get(0, 0, 0) - 1) ^ 2 + (out:get(2, 0, 0) - 1) ^ 2) / 2
   ok(near(e:item(), want), "mse leaves NaN out")
+  local size = mls.loss.mae(out, { 1, 0 / 0, 1 })
+  want = (math.abs(out:get(0, 0, 0) - 1) + math.abs(out:get(2, 0, 0) - 1)) / 2
+  ok(near(size:item(), want), "mae leaves NaN out")
   fails("wants %[steps%]%[samples%]%[2%]", function () shaped:forward { { { 1, 2, 3 } } } end)
   fails("built from a shape", function () shaped:data() end)
   fails("epochs and tokens need", function () shaped:optimiser { epochs = 2 } end)

@@ -361,6 +361,9 @@ static void dynamics_keep_to_their_floors(void **state)
                      error / n);
         closed();
     }
+    opened("task.dynamics", "loss: mae");
+    assert_int_equal(k.shape.loss, MLS_MAE);
+    closed();
     opened("task.dynamics", "noise: 0.5, length: 400");
     static float clean[1200];
     fill(MLS_TEST, 0, 3);

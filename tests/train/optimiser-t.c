@@ -121,6 +121,10 @@ static void figures(void **state)
     s = (mls_task_shape){.loss = MLS_MSE};
     assert_int_equal(mls_metrics_of(&s, &sum, m, MLS_METRICS), 2);
     assert_string_equal(m[1].name, "mse");
+    s.loss = MLS_MAE;
+    assert_int_equal(mls_metrics_of(&s, &sum, m, MLS_METRICS), 2);
+    assert_string_equal(m[1].name, "mae");
+    assert_float_equal(m[1].value, 2.0, 0.0);
 }
 
 int main(void)

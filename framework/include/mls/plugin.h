@@ -182,14 +182,14 @@ typedef struct mls_component {
 /* ---- Tasks: where samples come from -------------------------------------------- */
 
 enum { MLS_TRAINING, MLS_VALIDATION, MLS_TEST };
-enum { MLS_CROSS_ENTROPY, MLS_MSE };
+enum { MLS_CROSS_ENTROPY, MLS_MSE, MLS_MAE /* 1.1 */ };
 
 typedef struct mls_task_shape {
     int64_t steps;      /* longest sample                                      */
     int64_t vocabulary; /* tokens in 0..vocabulary-1; 0: real-valued input     */
     int64_t input;      /* features of a real-valued input; 0 with tokens      */
     int64_t output;     /* classes or target features                          */
-    int     loss;       /* MLS_CROSS_ENTROPY or MLS_MSE                        */
+    int     loss;       /* MLS_CROSS_ENTROPY, MLS_MSE or MLS_MAE               */
     int     per_step;   /* 1: a target at every step; 0: one for the sequence  */
     int     has_mask;   /* samples may be shorter than steps                   */
     int     has_dt;     /* steps have their own lengths                        */
