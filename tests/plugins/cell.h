@@ -39,6 +39,7 @@ typedef struct cell_weight {
 
 typedef struct cell {
     mls_registry registry;
+    mls_plugin_file file;
     const mls_component *component;
     void *self;
     mls_arena arena; /* of the test: weights, inputs */
@@ -172,8 +173,8 @@ static void cell_open(cell *x, const char *path, const char *options, int64_t ba
     const mls_plugin_info *info = mls_plug_open(file, &x->error);
     if (!info) fail_msg("%s", x->error.text);
     x->component = info->components[0];
-    mls_plugin_file one = {file, info, ""};
-    x->registry = (mls_registry){.file = &one,
+    x->file = (mls_plugin_file){mls_arena_strdup(&x->arena, file), info, ""};
+    x->registry = (mls_registry){.file = &x->file,
                                  .n_files = 1,
                                  .component = &x->component,
                                  .n_components = 1,
