@@ -98,7 +98,7 @@ MLS_INLINE void neuron_back(const plan *g, const float *const *old,
     float *restrict du = dold[RECOVERY];
     NO_OVERLAP
     for (int64_t n = 0; n < N; n++) {
-        const float inside = (float)(vn[n] > FLOOR && vn[n] < CEILING);
+        const float inside = (float)((vn[n] > FLOOR) & (vn[n] < CEILING));
         const float e = inside * (dm[n] + ddrive[n] / SCALE), er = dr[n];
         const float w = v[n] + s[n] * (c - v[n]);
         const float dw = e * (1.0f + h * (0.08f * w + 5.0f)) + er * h * a * b;

@@ -23,17 +23,13 @@ MLS_INLINE void neuron_drive(const plan *g, const float *const *now, float *rest
     for (int64_t n = 0; n < N; n++) x[n] = u[n] - theta[n];
 }
 
-MLS_INLINE float cut_of(int reset, float beta, float theta)
-{
-    return reset == SUBTRACT ? theta : reset == SUBTRACT_BETA ? beta * theta : 0.0f;
-}
-
 MLS_INLINE void neuron_step(const plan *g, const float *const *old,
                             const float *restrict x, float *const *now)
 {
     const int64_t N = g->N;
     const int reset = g->p->reset;
     const float z = reset == ZERO || reset == ZERO_FULL, f = reset == ZERO_FULL;
+    const float cut = reset == SUBTRACT, leak = reset == SUBTRACT_BETA;
     const float *restrict beta = g->param + BETA * N, *restrict th =
                                                           g->param + THETA * N;
     const float *restrict gain = g->param + GAIN * N;
@@ -42,7 +38,7 @@ MLS_INLINE void neuron_step(const plan *g, const float *const *old,
     NO_OVERLAP
     for (int64_t n = 0; n < N; n++)
         y[n] = beta[n] * u[n] * (1.0f - z * s[n]) + gain[n] * x[n] * (1.0f - f * s[n]) -
-               cut_of(reset, beta[n], th[n]) * s[n];
+               (cut + leak * beta[n]) * th[n] * s[n];
 }
 
 MLS_INLINE void neuron_back(const plan *g, const float *const *old,
@@ -54,6 +50,7 @@ MLS_INLINE void neuron_back(const plan *g, const float *const *old,
     const int64_t N = g->N;
     const int reset = g->p->reset;
     const float z = reset == ZERO || reset == ZERO_FULL, f = reset == ZERO_FULL;
+    const float cut = reset == SUBTRACT, leak = reset == SUBTRACT_BETA;
     const float *restrict beta = g->param + BETA * N, *restrict th =
                                                           g->param + THETA * N;
     const float *restrict gain = g->param + GAIN * N;
@@ -66,15 +63,13 @@ MLS_INLINE void neuron_back(const plan *g, const float *const *old,
     for (int64_t n = 0; n < N; n++) {
         const float e = dm[n] + ddrive[n], keep = 1.0f - z * s[n],
                     pass = 1.0f - f * s[n];
-        const float by = reset == SUBTRACT        ? 1.0f
-                         : reset == SUBTRACT_BETA ? beta[n]
-                                                  : 0.0f;
+        const float by = cut + leak * beta[n];
         du[n] = e * beta[n] * keep;
         ds[n] =
             -g->live * e *
-            (z * beta[n] * u[n] + f * gain[n] * x[n] + cut_of(reset, beta[n], th[n]));
+            (z * beta[n] * u[n] + f * gain[n] * x[n] + (cut + leak * beta[n]) * th[n]);
         din[n] = e * gain[n] * pass;
-        db[n] += e * (u[n] * keep - (reset == SUBTRACT_BETA ? th[n] * s[n] : 0.0f));
+        db[n] += e * (u[n] * keep - leak * th[n] * s[n]);
         dt[n] -= ddrive[n] + e * by * s[n];
         dg[n] += e * x[n] * pass;
     }

@@ -31,17 +31,13 @@ MLS_INLINE void neuron_drive(const plan *g, const float *const *now, float *rest
     for (int64_t n = 0; n < N; n++) x[n] = u[n] - theta[n];
 }
 
-MLS_INLINE float cut_of(int reset, float beta, float theta)
-{
-    return reset == SUBTRACT ? theta : reset == SUBTRACT_BETA ? beta * theta : 0.0f;
-}
-
 MLS_INLINE void neuron_step(const plan *g, const float *const *old,
                             const float *restrict x, float *const *now)
 {
     const int64_t N = g->N;
     const int reset = g->p->reset;
     const float z = reset == ZERO || reset == ZERO_FULL, f = reset == ZERO_FULL;
+    const float cut = reset == SUBTRACT, leak = reset == SUBTRACT_BETA;
     const float *restrict alpha = g->param + ALPHA * N, *restrict beta =
                                                             g->param + BETA * N;
     const float *restrict th = g->param + THETA * N;
@@ -53,7 +49,7 @@ MLS_INLINE void neuron_step(const plan *g, const float *const *old,
         const float i = alpha[n] * j[n] + x[n];
         jn[n] = i;
         y[n] = beta[n] * u[n] * (1.0f - z * s[n]) + i * (1.0f - f * s[n]) -
-               cut_of(reset, beta[n], th[n]) * s[n];
+               (cut + leak * beta[n]) * th[n] * s[n];
     }
 }
 
@@ -66,6 +62,7 @@ MLS_INLINE void neuron_back(const plan *g, const float *const *old,
     const int64_t N = g->N;
     const int reset = g->p->reset;
     const float z = reset == ZERO || reset == ZERO_FULL, f = reset == ZERO_FULL;
+    const float cut = reset == SUBTRACT, leak = reset == SUBTRACT_BETA;
     const float *restrict alpha = g->param + ALPHA * N, *restrict beta =
                                                             g->param + BETA * N;
     const float *restrict th = g->param + THETA * N;
@@ -79,16 +76,14 @@ MLS_INLINE void neuron_back(const plan *g, const float *const *old,
     for (int64_t n = 0; n < N; n++) {
         const float e = dm[n] + ddrive[n], keep = 1.0f - z * s[n];
         const float ej = dj[n] + e * (1.0f - f * s[n]);
-        const float by = reset == SUBTRACT        ? 1.0f
-                         : reset == SUBTRACT_BETA ? beta[n]
-                                                  : 0.0f;
+        const float by = cut + leak * beta[n];
         du[n] = e * beta[n] * keep;
         ds[n] = -g->live * e *
-                (z * beta[n] * u[n] + f * jn[n] + cut_of(reset, beta[n], th[n]));
+                (z * beta[n] * u[n] + f * jn[n] + (cut + leak * beta[n]) * th[n]);
         dc[n] = ej * alpha[n];
         din[n] = ej;
         da[n] += ej * j[n];
-        db[n] += e * (u[n] * keep - (reset == SUBTRACT_BETA ? th[n] * s[n] : 0.0f));
+        db[n] += e * (u[n] * keep - leak * th[n] * s[n]);
         dt[n] -= ddrive[n] + e * by * s[n];
     }
 }

@@ -115,7 +115,7 @@ static void alif_follows_its_equations(void **state)
 static void izhikevich_gives_the_numbers_of_norse(void **state)
 {
     (void)state;
-    enum { T = 240 };
+    enum { T = 160 };
     static const struct {
         const char *name;
         double a, b, c, d;
