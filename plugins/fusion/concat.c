@@ -27,16 +27,13 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 }
 
 static const mls_port ports[] = {
-    { "a", MLS_IN, "T B n", "first stream" },
-    { "b", MLS_IN, "T B m", "second stream, of any width" },
-    { "out", MLS_OUT, "T B n", "a linear map of both, as wide as a" },
-    MLS_PORT_END
-};
+    {"a", MLS_IN, "T B n", "first stream"},
+    {"b", MLS_IN, "T B m", "second stream, of any width"},
+    {"out", MLS_OUT, "T B n", "a linear map of both, as wide as a"},
+    MLS_PORT_END};
 
 static const mls_option options[] = {
-    MLS_OPT(concat, bias, MLS_BOOL, 1, 0, 0, NULL, "add a bias"),
-    MLS_OPT_END
-};
+    MLS_OPT(concat, bias, MLS_BOOL, 1, 0, 0, NULL, "add a bias"), MLS_OPT_END};
 
 static const mls_component fusion = {
     sizeof fusion,
@@ -49,7 +46,6 @@ static const mls_component fusion = {
     sizeof(concat),
     setup,
     forward,
-    NULL
-};
+    NULL};
 
 MLS_PLUGIN("concat", "1.0", "Apache-2.0", &fusion);

@@ -4,8 +4,8 @@
  *   gamma = Wg b + cg          or tanh(Wg b + cg): scales between 0 and 2
  *   beta  = Wb b + cb
  *
- * Wg | Wb and their biases start at 0, so that the start is out = a; for that, the first
- * gradients of b are 0 as well, and follow once the weights have moved.
+ * Wg | Wb and their biases start at 0, so that the start is out = a; for that, the
+ * first gradients of b are 0 as well, and follow once the weights have moved.
  *
  * Reference: E. Perez et al., FiLM: Visual Reasoning with a General Conditioning Layer,
  * AAAI 2018 (there for the feature maps of images, here for each step of a sequence).
@@ -41,17 +41,15 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 }
 
 static const mls_port ports[] = {
-    { "a", MLS_IN, "T B n", "the stream that is scaled and shifted" },
-    { "b", MLS_IN, "T B m", "the stream that says how; of any width" },
-    { "out", MLS_OUT, "T B n", "a, scaled and shifted" },
-    MLS_PORT_END
-};
+    {"a", MLS_IN, "T B n", "the stream that is scaled and shifted"},
+    {"b", MLS_IN, "T B m", "the stream that says how; of any width"},
+    {"out", MLS_OUT, "T B n", "a, scaled and shifted"},
+    MLS_PORT_END};
 
 static const mls_option options[] = {
     MLS_OPT_CHOICE(film, bound, "none|tanh",
                    "what gamma goes through; tanh keeps the scale between 0 and 2"),
-    MLS_OPT_END
-};
+    MLS_OPT_END};
 
 static const mls_component fusion = {
     sizeof fusion,
@@ -59,14 +57,15 @@ static const mls_component fusion = {
     "film",
     MLS_CAUSAL | MLS_STREAMS,
     "Feature-wise affine: one stream scales and shifts the other.\n"
-    "`out = (1 + gamma(b)) * a + beta(b)`, where gamma and beta are linear in b at the same "
-    "step. All their weights start at 0, so that a network begins as if b were not there.",
+    "`out = (1 + gamma(b)) * a + beta(b)`, where gamma and beta are linear in b at the "
+    "same "
+    "step. All their weights start at 0, so that a network begins as if b were not "
+    "there.",
     ports,
     options,
     sizeof(film),
     setup,
     forward,
-    NULL
-};
+    NULL};
 
 MLS_PLUGIN("film", "1.0", "Apache-2.0", &fusion);

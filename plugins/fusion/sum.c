@@ -24,13 +24,16 @@ static void setup(mls_ctx *c, void *self)
     sum *p = self;
     if (p->weight < SCALAR) return;
     if (p->alpha <= 0.0 || p->alpha >= 1.0) {
-        mls->fail(c, "alpha = %g cannot be the start of a learned weight: expected more than "
-                  "0 and less than 1", p->alpha);
+        mls->fail(
+            c,
+            "alpha = %g cannot be the start of a learned weight: expected more than "
+            "0 and less than 1",
+            p->alpha);
         return;
     }
-    p->r = mls->weight(c, "alpha", 1, p->weight == VECTOR ? mls->width(c, "a") : 1,
-                       mls_init_of(MLS_CONSTANT, log(p->alpha / (1.0 - p->alpha)),
-                                   MLS_NO_DECAY));
+    p->r = mls->weight(
+        c, "alpha", 1, p->weight == VECTOR ? mls->width(c, "a") : 1,
+        mls_init_of(MLS_CONSTANT, log(p->alpha / (1.0 - p->alpha)), MLS_NO_DECAY));
 }
 
 static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
@@ -48,19 +51,19 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     out[0] = mls->binary(c, MLS_ADD, a, b);
 }
 
-static const mls_port ports[] = { { "a", MLS_IN, "T B n", "first stream" },
-                                  { "b", MLS_IN, "T B n", "second stream" },
-                                  { "out", MLS_OUT, "T B n", "their sum" },
-                                  MLS_PORT_END };
+static const mls_port ports[] = {{"a", MLS_IN, "T B n", "first stream"},
+                                 {"b", MLS_IN, "T B n", "second stream"},
+                                 {"out", MLS_OUT, "T B n", "their sum"},
+                                 MLS_PORT_END};
 
 static const mls_option options[] = {
-    MLS_OPT_CHOICE(sum, weight, "none|fixed|scalar|vector",
-                   "add as they are, or a share alpha of a and 1 - alpha of b: fixed, one "
-                   "learned, or one learned for each feature"),
+    MLS_OPT_CHOICE(
+        sum, weight, "none|fixed|scalar|vector",
+        "add as they are, or a share alpha of a and 1 - alpha of b: fixed, one "
+        "learned, or one learned for each feature"),
     MLS_OPT(sum, alpha, MLS_REAL, 0.5, 0.0, 1.0, NULL,
             "share of a: of weight = fixed, and the start of the learned ones"),
-    MLS_OPT_END
-};
+    MLS_OPT_END};
 
 static const mls_component fusion = {
     sizeof fusion,
@@ -73,7 +76,6 @@ static const mls_component fusion = {
     sizeof(sum),
     setup,
     forward,
-    NULL
-};
+    NULL};
 
 MLS_PLUGIN("sum", "1.0", "Apache-2.0", &fusion);

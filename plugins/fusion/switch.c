@@ -5,10 +5,11 @@
  *   out = a where g is 1, else b
  *
  * g is a step and has no gradient of its own: backward takes that of sigmoid(s / T), T
- * the temperature, so that s learns from the difference that the other choice would have
- * made at once ("straight through", Y. Bengio et al., Estimating or Propagating Gradients
- * Through Stochastic Neurons, 2013, section 4).  Nothing is drawn at random.  The streams
- * themselves get exact gradients, only at the steps where they were chosen.
+ * the temperature, so that s learns from the difference that the other choice would
+ * have made at once ("straight through", Y. Bengio et al., Estimating or Propagating
+ * Gradients Through Stochastic Neurons, 2013, section 4).  Nothing is drawn at
+ * random.  The streams themselves get exact gradients, only at the steps where they
+ * were chosen.
  */
 #include <mls/plugin.h>
 
@@ -38,18 +39,16 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     mls->tap(c, "choice", g, NULL, "1 where a was chosen, 0 where b was");
 }
 
-static const mls_port ports[] = {
-    { "a", MLS_IN, "T B n", "first stream" },
-    { "b", MLS_IN, "T B n", "second stream" },
-    { "out", MLS_OUT, "T B n", "one of them, at each step" },
-    MLS_PORT_END
-};
+static const mls_port ports[] = {{"a", MLS_IN, "T B n", "first stream"},
+                                 {"b", MLS_IN, "T B n", "second stream"},
+                                 {"out", MLS_OUT, "T B n", "one of them, at each step"},
+                                 MLS_PORT_END};
 
-static const mls_option options[] = {
-    MLS_OPT(route, temperature, MLS_REAL, 1.0, 0.01, 100.0, NULL,
-            "width of the slope that learning sees; the choice itself does not depend on it"),
-    MLS_OPT_END
-};
+static const mls_option options[] = {MLS_OPT(route, temperature, MLS_REAL, 1.0, 0.01,
+                                             100.0, NULL,
+                                             "width of the slope that learning sees; "
+                                             "the choice itself does not depend on it"),
+                                     MLS_OPT_END};
 
 static const mls_component fusion = {
     sizeof fusion,
@@ -57,15 +56,16 @@ static const mls_component fusion = {
     "switch",
     MLS_CAUSAL | MLS_STREAMS,
     "Hard routing: at each step one of two streams goes on, chosen by a learned test.\n"
-    "The choice is `wa . a + wb . b + c > 0`; it is learned through the slope of a sigmoid "
-    "in its place. Deterministic. Taps `choice` and `logit` show what was chosen and how "
+    "The choice is `wa . a + wb . b + c > 0`; it is learned through the slope of a "
+    "sigmoid "
+    "in its place. Deterministic. Taps `choice` and `logit` show what was chosen and "
+    "how "
     "clearly.",
     ports,
     options,
     sizeof(route),
     setup,
     forward,
-    NULL
-};
+    NULL};
 
 MLS_PLUGIN("switch", "1.0", "Apache-2.0", &fusion);

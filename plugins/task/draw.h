@@ -1,5 +1,5 @@
-/* draw.h - for tasks that make their samples up: random numbers of one key, and how many
- * samples each split has.
+/* draw.h - for tasks that make their samples up: random numbers of one key, and how
+ * many samples each split has.
  *
  * A task's struct begins with TASK_SPLITS; its options end with TASK_SPLIT_OPTIONS.
  */
@@ -16,7 +16,7 @@ typedef struct draw {
 
 static inline draw draw_from(uint64_t key)
 {
-    const draw d = { key, 0, { 0 } };
+    const draw d = {key, 0, {0}};
     return d;
 }
 
@@ -40,7 +40,9 @@ static inline double draw_unit(draw *d)
 
 #define TASK_SPLITS int64_t training, validation, test
 
-typedef struct task_splits { TASK_SPLITS; } task_splits;
+typedef struct task_splits {
+    TASK_SPLITS;
+} task_splits;
 
 static inline int64_t task_count(const void *self, int split)
 {
@@ -50,9 +52,11 @@ static inline int64_t task_count(const void *self, int split)
                                      : p->test;
 }
 
-#define TASK_SPLIT_OPTIONS(S) \
-    MLS_OPT(S, training, MLS_INT, 10000, 1, 1000000000, NULL, "training samples an epoch"), \
-    MLS_OPT(S, validation, MLS_INT, 512, 1, 1000000000, NULL, "validation samples"), \
-    MLS_OPT(S, test, MLS_INT, 512, 0, 1000000000, NULL, "test samples")
+#define TASK_SPLIT_OPTIONS(S)                                                          \
+    MLS_OPT(S, training, MLS_INT, 10000, 1, 1000000000, NULL,                          \
+            "training samples an epoch"),                                              \
+        MLS_OPT(S, validation, MLS_INT, 512, 1, 1000000000, NULL,                      \
+                "validation samples"),                                                 \
+        MLS_OPT(S, test, MLS_INT, 512, 0, 1000000000, NULL, "test samples")
 
 #endif

@@ -3,22 +3,24 @@
  *   [MAX 2 9 [MIN 4 7 ] 0 ]   is 9
  *
  * Operators: [MIN and [MAX; [MED, the median rounded down; [SM, the sum modulo 10.  An
- * expression of depth 1 is drawn thus: below max_depth it is an operator with probability
- * 1/4, else a digit; an operator is one of the four, takes 2 .. max_args arguments, each of
- * the next depth, and ends in ]; all choices are even.  Expressions whose tokens are not
- * between min_length and max_length are drawn anew.  15 tokens: the digits as themselves, then
- * [MIN [MAX [MED [SM ].  Parentheses, which the files of others have around every argument,
- * say nothing more and are no tokens.
+ * expression of depth 1 is drawn thus: below max_depth it is an operator with
+ * probability 1/4, else a digit; an operator is one of the four, takes 2 .. max_args
+ * arguments, each of the next depth, and ends in ]; all choices are even.  Expressions
+ * whose tokens are not between min_length and max_length are drawn anew.  15 tokens:
+ * the digits as themselves, then [MIN [MAX [MED [SM ].  Parentheses, which the files
+ * of others have around every argument, say nothing more and are no tokens.
  *
- * The label is the value, at the last step or, with answer = pooled, of the sequence, for a
- * head that pools.  A file with a label and an expression in each line, in either order, takes
- * the place of the test samples; its labels are checked.
+ * The label is the value, at the last step or, with answer = pooled, of the sequence,
+ * for a head that pools.  A file with a label and an expression in each line, in
+ * either order, takes the place of the test samples; its labels are checked.
  *
- * Chance: always to say the commonest value gives an accuracy of about 0.17 at the defaults.
+ * Chance: always to say the commonest value gives an accuracy of about 0.17 at the
+ * defaults.
  *
- * References: N. Nangia and S. Bowman, ListOps, 2018; Y. Tay et al., Long Range Arena, 2021,
- * section 2.2, whose generator and limits (500 < length < 2000, depth 10, 10 arguments; 96,000
- * training, 2,000 validation and test samples) the defaults follow.
+ * References: N. Nangia and S. Bowman, ListOps, 2018; Y. Tay et al., Long Range Arena,
+ * 2021, section 2.2, whose generator and limits (500 < length < 2000, depth 10, 10
+ * arguments) the defaults follow; there with 96,000 training samples, 2,000 to validate
+ * and 2,000 to test on, all of them different.
  */
 #include <limits.h>
 #include <string.h>
@@ -27,12 +29,13 @@
 
 enum { MIN = 10, MAX, MED, SUM, END, TOKENS };
 enum { LAST, POOLED };
-/* Of PROBES expressions ENOUGH have to fit: then TRIES hold one but for a chance of e^-100. */
+/* Of PROBES expressions ENOUGH have to fit: then TRIES hold one, but for a chance of
+ * e^-100. */
 enum { DEPTH = 64, PROBES = 20000, ENOUGH = 20, TRIES = 100000 };
 
-static const char *const SPELT[TOKENS] = { "0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "6 ", "7 ",
-                                           "8 ", "9 ", "[MIN ", "[MAX ", "[MED ", "[SM ",
-                                           "] " };
+static const char *const SPELT[TOKENS] = {"0 ",    "1 ",    "2 ",    "3 ",   "4 ",
+                                          "5 ",    "6 ",    "7 ",    "8 ",   "9 ",
+                                          "[MIN ", "[MAX ", "[MED ", "[SM ", "] "};
 
 typedef struct listops {
     TASK_SPLITS;
@@ -83,7 +86,7 @@ static int take(value *v, int token)
     if (v->result >= 0) return 0;
     if (token >= MIN && token < END) {
         if (v->depth == DEPTH) return 0;
-        v->stack[v->depth++] = (frame){ .op = token };
+        v->stack[v->depth++] = (frame){.op = token};
         return 1;
     }
     if (token == END) {
@@ -127,11 +130,12 @@ static void grow(growth *g, int64_t depth)
     put(g, END);
 }
 
-/* Draws until an expression has the right length, and returns it; 0: none of `tries` has. */
+/* Draws until an expression has the right length, and returns it; 0: none of `tries`
+ * has. */
 static int64_t draw_expression(const listops *p, draw *d, int32_t *token, int64_t tries)
 {
     for (; tries > 0; tries--) {
-        growth g = { p, d, token, 0 };
+        growth g = {p, d, token, 0};
         grow(&g, 1);
         if (g.n >= p->min_length && g.n <= p->max_length) return g.n;
     }
@@ -140,7 +144,8 @@ static int64_t draw_expression(const listops *p, draw *d, int32_t *token, int64_
 
 /* ---- spelling ------------------------------------------------------------ */
 
-/* The token that text begins with, or -1; blanks and parentheses around it are used up. */
+/* The token that text begins with, or -1; blanks and parentheses around it are used
+ * up. */
 static int32_t read_token(const void *self, const char *text, int *used)
 {
     static const char blank[] = " \t()";
@@ -173,9 +178,10 @@ static int label_of(const char *from, const char *end)
 }
 
 /* Reads [from, end) as an expression into token.  Returns its value or -1. */
-static int read_expression(const char *from, const char *end, uint8_t *token, int64_t *n)
+static int read_expression(const char *from, const char *end, uint8_t *token,
+                           int64_t *n)
 {
-    value v = { .depth = 0, .result = -1 };
+    value v = {.depth = 0, .result = -1};
     while (from < end) {
         int used;
         const int32_t t = read_token(NULL, from, &used);
@@ -186,13 +192,15 @@ static int read_expression(const char *from, const char *end, uint8_t *token, in
     return v.depth ? -1 : v.result;
 }
 
-static void read_line(mls_ctx *c, listops *p, const char *line, const char *end, int number)
+static void read_line(mls_ctx *c, listops *p, const char *line, const char *end,
+                      int number)
 {
     const char *tab = memchr(line, '\t', (size_t)(end - line));
     int64_t n = p->from[p->lines];
     if (end > line && end[-1] == '\r') end--;
     if (!tab) {
-        mls->fail(c, "%s:%d: no tab: expected a label and an expression", p->path, number);
+        mls->fail(c, "%s:%d: no tab: expected a label and an expression", p->path,
+                  number);
         return;
     }
     int label = label_of(line, tab);
@@ -201,12 +209,15 @@ static void read_line(mls_ctx *c, listops *p, const char *line, const char *end,
     const int found = read_expression(from, to, p->token, &n);
     if (label < 0 && number == 1 && found < 0) return; /* the names of the columns */
     if (label < 0 || found < 0) {
-        mls->fail(c, "%s:%d: expected a digit and an expression of digits, [MIN [MAX [MED "
-                  "[SM and ]", p->path, number);
+        mls->fail(c,
+                  "%s:%d: expected a digit and an expression of digits, [MIN [MAX [MED "
+                  "[SM and ]",
+                  p->path, number);
         return;
     }
     if (label != found) {
-        mls->fail(c, "%s:%d: says %d, but the expression is %d", p->path, number, label, found);
+        mls->fail(c, "%s:%d: says %d, but the expression is %d", p->path, number, label,
+                  found);
         return;
     }
     if (n - p->from[p->lines] > p->steps) p->steps = n - p->from[p->lines];
@@ -251,20 +262,22 @@ static void open_task(mls_ctx *c, void *self, mls_task_shape *shape)
     for (int i = 0; i < PROBES && fit < ENOUGH; i++)
         fit += draw_expression(p, &d, NULL, 1) > 0;
     if (fit < ENOUGH) {
-        mls->fail(c, "only %d of %d expressions have %lld to %lld tokens with max_depth = %lld "
-                  "and max_args = %lld: expected %d or more", fit, PROBES,
-                  (long long)p->min_length, (long long)p->max_length, (long long)p->max_depth,
-                  (long long)p->max_args, ENOUGH);
+        mls->fail(
+            c,
+            "only %d of %d expressions have %lld to %lld tokens with max_depth = %lld "
+            "and max_args = %lld: expected %d or more",
+            fit, PROBES, (long long)p->min_length, (long long)p->max_length,
+            (long long)p->max_depth, (long long)p->max_args, ENOUGH);
         return;
     }
     p->steps = p->max_length;
     if (p->path && *p->path) read_path(c, p);
-    *shape = (mls_task_shape){ .steps = p->steps,
-                               .vocabulary = TOKENS,
-                               .output = 10,
-                               .loss = MLS_CROSS_ENTROPY,
-                               .per_step = p->answer == LAST,
-                               .has_mask = 1 };
+    *shape = (mls_task_shape){.steps = p->steps,
+                              .vocabulary = TOKENS,
+                              .output = 10,
+                              .loss = MLS_CROSS_ENTROPY,
+                              .per_step = p->answer == LAST,
+                              .has_mask = 1};
 }
 
 static int64_t count(const void *self, int split)
@@ -278,7 +291,7 @@ static void fill(mls_ctx *c, const void *self, int split, int64_t index, uint64_
 {
     const listops *p = self;
     draw d = draw_from(key);
-    value v = { .depth = 0, .result = -1 };
+    value v = {.depth = 0, .result = -1};
     if (split == MLS_TEST && p->lines) {
         const uint8_t *from = p->token + p->from[index];
         s->steps = p->from[index + 1] - p->from[index];
@@ -303,18 +316,19 @@ static const mls_option options[] = {
     MLS_OPT(listops, max_length, MLS_INT, 1999, 1, 1 << 20, "steps", "most tokens"),
     MLS_OPT(listops, max_depth, MLS_INT, 10, 1, DEPTH, NULL,
             "deepest nesting, a digit alone being 1"),
-    MLS_OPT(listops, max_args, MLS_INT, 10, 2, 1000, NULL, "most arguments of an operator"),
+    MLS_OPT(listops, max_args, MLS_INT, 10, 2, 1000, NULL,
+            "most arguments of an operator"),
     MLS_OPT_CHOICE(listops, answer, "last|pooled",
                    "asked at the last step, or of the whole, for a head that pools"),
-    MLS_OPT_STRING(listops, path, NULL,
-                   "file of labels and expressions, by tabs, to test on in place of drawn ones"),
+    MLS_OPT_STRING(
+        listops, path, NULL,
+        "file of labels and expressions, by tabs, to test on in place of drawn ones"),
     TASK_SPLIT_OPTIONS(listops),
-    MLS_OPT_END
-};
+    MLS_OPT_END};
 
-static const mls_port ports[] = { MLS_PORT_END };
+static const mls_port ports[] = {MLS_PORT_END};
 
-static const mls_task task = { sizeof task, open_task, count, fill, spell, read_token };
+static const mls_task task = {sizeof task, open_task, count, fill, spell, read_token};
 
 static const mls_component component = {
     sizeof component,
@@ -322,14 +336,14 @@ static const mls_component component = {
     "listops",
     0,
     "The value of a long nested expression of minima, maxima, medians and sums.\n"
-    "Drawn by the rules of Long Range Arena; ten classes. Always to say the commonest value "
+    "Drawn by the rules of Long Range Arena; ten classes. Always to say the commonest "
+    "value "
     "gives an accuracy of about 0.17.",
     ports,
     options,
     sizeof(listops),
     NULL,
     NULL,
-    &task
-};
+    &task};
 
 MLS_PLUGIN("listops", "1.0", "Apache-2.0", &component);

@@ -1,19 +1,20 @@
 /* xor_events.c - the parity of a stream of bits of which only the changes are seen.
  *
  *   bits     1 1 1 0 0 1 1 1      n of them, 2 <= n <= length - 1
- *   events   1     0   1   1      the first bit of each run of equal bits; after the last
- *   elapsed  1     3   2   2      run an event with what is left of it
- *   label    - - - 1              at the last event: the sum of all bits, modulo 2
+ *   events   1     0   1   1      the first bit of each run of equal bits; after the
+ *   elapsed  1     3   2   2      last run an event with what is left of it
+ *   label    - - - 0              at the last event: the sum of all bits, modulo 2
  *
- * x[k] is the bit of event k and dt[k] the bits since the event before it, itself included,
- * times `step`.  The number of ones lies in the times alone, so that a network that does not
- * know them is at chance, 0.5.  n is even over its range, bits are even and independent.
- * events = false gives a step for each bit instead, with equal times.  Samples are shorter
- * than the shape and masked.
+ * x[k] is the bit of event k and dt[k] the bits since the event before it, itself
+ * included, times `step`.  The number of ones lies in the times alone, so that a
+ * network that does not know them is at chance, 0.5.  n is even over its range, bits
+ * are even and independent. events = false gives a step for each bit instead, with
+ * equal times.  Samples are shorter than the shape and masked.
  *
- * References: M. Lechner and R. Hasani, Learning Long-Term Dependencies in Irregularly-
- * Sampled Time Series, 2020, and R. Hasani et al., Closed-form Continuous-time Neural
- * Networks, 2022: the XOR task of both (length 24 gives up to 23 bits, times divided by 24).
+ * References: M. Lechner and R. Hasani, Learning Long-Term Dependencies in
+ * Irregularly-Sampled Time Series, 2020, and R. Hasani et al., Closed-form
+ * Continuous-time Neural Networks, 2022: the XOR task of both (length 24 gives up to
+ * 23 bits, times divided by 24).
  */
 #include "draw.h"
 
@@ -28,13 +29,13 @@ static void open_task(mls_ctx *c, void *self, mls_task_shape *shape)
 {
     const events *p = self;
     (void)c;
-    *shape = (mls_task_shape){ .steps = p->length,
-                               .input = 1 + p->elapsed_input,
-                               .output = 2,
-                               .loss = MLS_CROSS_ENTROPY,
-                               .per_step = 1,
-                               .has_mask = 1,
-                               .has_dt = 1 };
+    *shape = (mls_task_shape){.steps = p->length,
+                              .input = 1 + p->elapsed_input,
+                              .output = 2,
+                              .loss = MLS_CROSS_ENTROPY,
+                              .per_step = 1,
+                              .has_mask = 1,
+                              .has_dt = 1};
 }
 
 static void add_event(const events *p, mls_sample *s, int64_t bit, int64_t elapsed)
@@ -81,12 +82,11 @@ static const mls_option options[] = {
     MLS_OPT(events, elapsed_input, MLS_BOOL, 0, 0, 0, NULL,
             "dt is a second channel of the input, for networks that do not use dt"),
     TASK_SPLIT_OPTIONS(events),
-    MLS_OPT_END
-};
+    MLS_OPT_END};
 
-static const mls_port ports[] = { MLS_PORT_END };
+static const mls_port ports[] = {MLS_PORT_END};
 
-static const mls_task task = { sizeof task, open_task, task_count, fill, NULL, NULL };
+static const mls_task task = {sizeof task, open_task, task_count, fill, NULL, NULL};
 
 static const mls_component component = {
     sizeof component,
@@ -100,7 +100,6 @@ static const mls_component component = {
     sizeof(events),
     NULL,
     NULL,
-    &task
-};
+    &task};
 
 MLS_PLUGIN("xor_events", "1.0", "Apache-2.0", &component);

@@ -1,5 +1,5 @@
-/* fusion.sum with weights, film, concat and switch: values against plain sums in double,
- * then gradients, chunks and masks. */
+/* fusion.sum with weights, film, concat and switch: values against plain sums in
+ * double, then gradients, chunks and masks. */
 #include "small.h"
 
 static bench k;
@@ -8,10 +8,11 @@ static bench k;
 static const char *two(const char *fusion)
 {
     static char text[512];
-    snprintf(text, sizeof text,
-             "nodes: {ad: {component: adapter.temporal, tau: 2}, mix: {component: %s}}, "
-             "wire: 'input -> ad -> mix.a; input -> mix.b; mix -> output'",
-             fusion);
+    snprintf(
+        text, sizeof text,
+        "nodes: {ad: {component: adapter.temporal, tau: 2}, mix: {component: %s}}, "
+        "wire: 'input -> ad -> mix.a; input -> mix.b; mix -> output'",
+        fusion);
     return text;
 }
 
@@ -58,7 +59,7 @@ static double logistic(double x) { return 1.0 / (1.0 + exp(-x)); }
 static void sums_by_share(void **state)
 {
     (void)state;
-    static const char *const option[] = { "none", "fixed", "scalar", "vector" };
+    static const char *const option[] = {"none", "fixed", "scalar", "vector"};
     for (int w = 0; w < 4; w++)
         for (int moved = 0; moved < 2; moved++) {
             char text[128];
@@ -66,7 +67,8 @@ static void sums_by_share(void **state)
             snprintf(text, sizeof text, "fusion.sum, weight: %s%s", option[w],
                      w ? ", alpha: 0.3" : "");
             open_two(text);
-            float *r = w > 1 && moved ? randomised("layer0.mix.alpha", w == 3 ? D : 1) : NULL;
+            float *r =
+                w > 1 && moved ? randomised("layer0.mix.alpha", w == 3 ? D : 1) : NULL;
             for (int i = 0; i < N; i++) {
                 const double s = r ? logistic((double)r[w == 3 ? i % D : 0]) : 0.3;
                 want[i] = w ? s * a[i] + (1.0 - s) * b[i] : a[i] + b[i];
@@ -90,7 +92,8 @@ static void scales_and_shifts(void **state)
             for (int h = 0; h < 2; h++) {
                 const int row = h * D + i % D;
                 s[h] = (double)c[row];
-                for (int j = 0; j < D; j++) s[h] += (double)w[row * D + j] * b[i / D * D + j];
+                for (int j = 0; j < D; j++)
+                    s[h] += (double)w[row * D + j] * b[i / D * D + j];
             }
             want[i] = (1.0 + (bound ? tanh(s[0]) : s[0])) * a[i] + s[1];
         }
@@ -122,12 +125,14 @@ static void maps_both(void **state)
 static void takes_another_width(void **state)
 {
     (void)state;
-    static const char *const name[] = { "fusion.film", "fusion.concat" };
+    static const char *const name[] = {"fusion.film", "fusion.concat"};
     for (int i = 0; i < 2; i++) {
         char text[512];
-        snprintf(text, sizeof text,
-                 "nodes: {ad: {component: adapter.rate, units: 3}, mix: {component: %s}}, "
-                 "wire: 'input -> mix.a; input -> ad -> mix.b; mix -> output'", name[i]);
+        snprintf(
+            text, sizeof text,
+            "nodes: {ad: {component: adapter.rate, units: 3}, mix: {component: %s}}, "
+            "wire: 'input -> mix.a; input -> ad -> mix.b; mix -> output'",
+            name[i]);
         open_bench(&k, text, 4, 5, 2, 0, 0);
         mls_t y = run_all(&k);
         assert_int_equal(y->dim[2], 4);
@@ -145,7 +150,7 @@ static void lets_one_pass(void **state)
     for (int i = 0; i < D; i++) wb[i] = 0.9f * noise(40 + i);
     const float c = *randomised("layer0.mix.bias", 1);
     const float *y = run_all(&k)->data;
-    int chosen[2] = { 0, 0 };
+    int chosen[2] = {0, 0};
     for (int r = 0; r < T * B; r++) {
         double s = (double)c;
         for (int j = 0; j < D; j++)
@@ -153,22 +158,24 @@ static void lets_one_pass(void **state)
         assert_true(fabs(s) > 1e-4);
         chosen[s > 0.0]++;
         for (int j = r * D; j < r * D + D; j++) {
-            if (s > 0.0) assert_true(fabs((double)y[j] - a[j]) < 2e-6);
-            else assert_true(y[j] == k.x[j]);
+            if (s > 0.0)
+                assert_true(fabs((double)y[j] - a[j]) < 2e-6);
+            else
+                assert_true(y[j] == k.x[j]);
         }
     }
     assert_true(chosen[0] > 1 && chosen[1] > 1);
     close_bench(&k);
 }
 
-/* d out / d s is (a - b) times the slope of sigmoid(s / T) at s: of the bias that is the
- * whole gradient. */
+/* d out / d s is (a - b) times the slope of sigmoid(s / T) at s: of the bias that is
+ * the whole gradient. */
 static void learns_straight_through(void **state)
 {
     (void)state;
     open_two("fusion.switch, temperature: 0.5");
     mls_run_free(k.run);
-    mls_error e = { 0 };
+    mls_error e = {0};
     k.run = mls_run_new(k.net, B, MLS_TRAIN, &e);
     assert_non_null(k.run);
     float *gc = NULL;
@@ -188,24 +195,28 @@ static void learns_straight_through(void **state)
         const double p = logistic(s / 0.5);
         want += worth * p * (1.0 - p) / 0.5;
     }
-    assert_true(fabs(want) > 1e-3 && fabs((double)*gc - want) < 1e-4 * (1.0 + fabs(want)));
+    assert_true(fabs(want) > 1e-3 &&
+                fabs((double)*gc - want) < 1e-4 * (1.0 + fabs(want)));
     close_bench(&k);
 }
 
 /* ---- promises ---------------------------------------------- */
 
-static const char *const all[] = {
-    "fusion.sum, weight: fixed, alpha: 0.2", "fusion.sum, weight: scalar",
-    "fusion.sum, weight: vector", "fusion.film", "fusion.film, bound: tanh", "fusion.concat",
-    "fusion.switch"
-};
+static const char *const all[] = {"fusion.sum, weight: fixed, alpha: 0.2",
+                                  "fusion.sum, weight: scalar",
+                                  "fusion.sum, weight: vector",
+                                  "fusion.film",
+                                  "fusion.film, bound: tanh",
+                                  "fusion.concat",
+                                  "fusion.switch"};
 enum { ALL = sizeof all / sizeof *all };
 
 static void open_block(int i, int64_t width, int64_t steps, int64_t batch, int masked,
                        unsigned flags)
 {
     open_bench(&k, two(all[i]), width, steps, batch, masked, flags);
-    if (strstr(all[i], "film")) randomised("layer0.mix.weight", 2 * (int)(width * width));
+    if (strstr(all[i], "film"))
+        randomised("layer0.mix.weight", 2 * (int)(width * width));
 }
 
 static void agree_with_differences(void **state)
@@ -235,9 +246,10 @@ static void stream(void **state)
 static void refuse_a_share_without_slope(void **state)
 {
     (void)state;
-    mls_arena arena = { 0 };
-    mls_error e = { 0 };
-    assert_null(build_net(&arena, two("fusion.sum, weight: scalar, alpha: 1"), 4, 1, 0, &e));
+    mls_arena arena = {0};
+    mls_error e = {0};
+    assert_null(
+        build_net(&arena, two("fusion.sum, weight: scalar, alpha: 1"), 4, 1, 0, &e));
     if (!strstr(e.text, "alpha = 1 cannot be the start")) fail_msg("%s", e.text);
     mls_arena_free(&arena);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
 #include <cmocka.h>
 
 #include "conf/conf.h"
@@ -36,7 +37,7 @@ static bench k;
 static int start(void **state)
 {
     (void)state;
-    mls_error e = { 0 };
+    mls_error e = {0};
     mls_plug_init();
     if (mls_registry_load(&registry, NULL, &e)) return 0;
     fprintf(stderr, "%s\n", e.text);
@@ -53,14 +54,15 @@ static int stop(void **state)
 static void try_open(const char *name, const char *options)
 {
     memset(&k, 0, sizeof k);
-    mls_error ignored = { 0 }; /* fills the services of the host that need a network */
-    mls_net_build(&(mls_net_config){ &registry, NULL, &(mls_task_shape){ 0 }, 0, 0 },
+    mls_error ignored = {0}; /* fills the services of the host that need a network */
+    mls_net_build(&(mls_net_config){&registry, NULL, &(mls_task_shape){0}, 0, 0},
                   &ignored);
     const mls_component *c = mls_registry_find(&registry, name, NULL, &k.error);
     if (!c) fail_msg("%s", k.error.text);
-    k.c = (mls_ctx){ &k.error, "task", NULL, &k.arena, 1, NULL, NULL };
+    k.c = (mls_ctx){&k.error, "task", NULL, &k.arena, 1, NULL, NULL};
     char *text = mls_arena_printf(&k.arena, "{%s}", options);
-    const mls_value *map = mls_yaml_parse(&k.arena, text, strlen(text), "test", &k.error);
+    const mls_value *map =
+        mls_yaml_parse(&k.arena, text, strlen(text), "test", &k.error);
     k.self = mls_arena_zalloc(&k.arena, c->self_size);
     assert_non_null(k.self);
     mls_option_apply(&registry, c, map, NULL, k.self, &k.arena, &k.error);
@@ -98,7 +100,7 @@ static void fill(int split, int64_t index, uint64_t key)
         k.x[i] = 0.0f;
         k.target[i] = NAN;
     }
-    k.s = (mls_sample){ k.shape.steps, k.token, k.x, k.dt, k.label, k.target };
+    k.s = (mls_sample){k.shape.steps, k.token, k.x, k.dt, k.label, k.target};
     k.task->fill(&k.c, k.self, split, index, key * UINT64_C(0x9e3779b97f4a7c15), &k.s);
     if (k.error.set) fail_msg("%s", k.error.text);
     assert_true(k.s.steps >= 1 && k.s.steps <= k.shape.steps);
@@ -117,7 +119,7 @@ static void induction_asks_what_followed(void **state)
 {
     (void)state;
     opened("task.induction_heads", "length: 12, vocabulary: 5");
-    int place[12] = { 0 }, answer[5] = { 0 };
+    int place[12] = {0}, answer[5] = {0};
     for (uint64_t key = 1; key <= 2000; key++) {
         fill(MLS_TRAINING, 0, key);
         int first = 0;
@@ -138,18 +140,23 @@ static void copying_repeats_after_the_delimiter(void **state)
 {
     (void)state;
     for (int answers = 0; answers < 2; answers++) {
-        opened("task.copying", answers ? "symbols: 4, delay: 9, vocabulary: 6, score: answers"
-                                       : "symbols: 4, delay: 9, vocabulary: 6");
+        opened("task.copying",
+               answers ? "symbols: 4, delay: 9, vocabulary: 6, score: answers"
+                       : "symbols: 4, delay: 9, vocabulary: 6");
         assert_int_equal(k.shape.steps, 17);
-        int kind[6] = { 0 };
+        int kind[6] = {0};
         for (uint64_t key = 1; key <= 500; key++) {
             fill(MLS_TEST, 0, key);
             assert_int_equal(scored(), answers ? 4 : 17);
             for (int t = 0; t < 17; t++) {
-                if (t < 4) kind[k.token[t]]++;
-                else assert_int_equal(k.token[t], t == 12 ? 5 : 0);
-                if (t >= 13) assert_int_equal(k.label[t], k.token[t - 13]);
-                else assert_int_equal(k.label[t], answers ? -1 : 0);
+                if (t < 4)
+                    kind[k.token[t]]++;
+                else
+                    assert_int_equal(k.token[t], t == 12 ? 5 : 0);
+                if (t >= 13)
+                    assert_int_equal(k.label[t], k.token[t - 13]);
+                else
+                    assert_int_equal(k.label[t], answers ? -1 : 0);
             }
         }
         for (int v = 1; v < 5; v++) assert_in_range(kind[v], 403, 597);
@@ -162,10 +169,10 @@ static void recall_asks_for_the_value_of_a_key(void **state)
     (void)state;
     opened("task.associative_recall", "pairs: 5, keys: 7, values: 4, queries: 3");
     assert_int_equal(k.shape.steps, 14);
-    int first[7] = { 0 }, asked[5] = { 0 }, value[4] = { 0 };
+    int first[7] = {0}, asked[5] = {0}, value[4] = {0};
     for (uint64_t key = 1; key <= 2100; key++) {
         fill(MLS_VALIDATION, 0, key);
-        int of[7] = { 0 };
+        int of[7] = {0};
         for (int i = 0; i < 5; i++) {
             assert_in_range(k.token[2 * i], 0, 6);
             assert_in_range(k.token[2 * i + 1], 7, 10);
@@ -199,7 +206,7 @@ static void adding_sums_the_marked(void **state)
     (void)state;
     opened("task.adding", "length: 9");
     double sum = 0.0, error = 0.0;
-    int place[9] = { 0 };
+    int place[9] = {0};
     for (uint64_t key = 1; key <= 4000; key++) {
         fill(MLS_TRAINING, 0, key);
         double want = 0.0;
@@ -219,7 +226,8 @@ static void adding_sums_the_marked(void **state)
         sum += want;
         error += (want - 1.0) * (want - 1.0);
     }
-    assert_true(fabs(sum / 4000 - 1.0) < 0.033 && fabs(error / 4000 - 1.0 / 6.0) < 0.016);
+    assert_true(fabs(sum / 4000 - 1.0) < 0.033 &&
+                fabs(error / 4000 - 1.0 / 6.0) < 0.016);
     for (int t = 0; t < 9; t++) assert_in_range(place[t], 650, 1150);
     closed();
 }
@@ -230,7 +238,7 @@ static void xor_is_the_parity_of_the_stream(void **state)
     (void)state;
     opened("task.xor_events", "length: 12, step: 0.5, elapsed_input: true");
     assert_true(k.shape.has_mask && k.shape.has_dt && k.shape.input == 2);
-    int bits[12] = { 0 }, odd = 0;
+    int bits[12] = {0}, odd = 0;
     for (uint64_t key = 1; key <= 3000; key++) {
         fill(MLS_TRAINING, 0, key);
         int ones = 0, n = 0;
@@ -292,7 +300,7 @@ static void lorenz_on(double *u, double time)
 static void lorenz_goes_on_by_its_law(void **state)
 {
     (void)state;
-    static const double scale[3] = { 8.0, 9.0, 8.6 }, mean[3] = { 0.0, 0.0, 23.5 };
+    static const double scale[3] = {8.0, 9.0, 8.6}, mean[3] = {0.0, 0.0, 23.5};
     opened("task.dynamics", "length: 64, jitter: 0.8");
     double low = 1.0, high = 0.0, sum = 0.0;
     for (uint64_t key = 1; key <= 20; key++) {
@@ -302,7 +310,8 @@ static void lorenz_goes_on_by_its_law(void **state)
             low = fmin(low, (double)k.dt[t]);
             high = fmax(high, (double)k.dt[t]);
             sum += (double)k.dt[t];
-            for (int j = 0; j < 3; j++) u[j] = mean[j] + scale[j] * (double)k.x[3 * t + j];
+            for (int j = 0; j < 3; j++)
+                u[j] = mean[j] + scale[j] * (double)k.x[3 * t + j];
             lorenz_on(u, (double)k.dt[t]);
             for (int j = 0; j < 3; j++) {
                 const double want = (u[j] - mean[j]) / scale[j];
@@ -329,8 +338,8 @@ static void oscillators_obey_their_springs(void **state)
                 for (int s = 0; s < 5; s++) q[s] = (double)k.x[(t + s - 2) * 5 + i];
                 const double h = 0.05, left = (double)k.x[t * 5 + (i + 4) % 5],
                              right = (double)k.x[t * 5 + (i + 1) % 5];
-                const double d = (16.0 * (q[1] + q[3]) - q[0] - q[4] - 30.0 * q[2]) /
-                                 (12.0 * h * h);
+                const double d =
+                    (16.0 * (q[1] + q[3]) - q[0] - q[4] - 30.0 * q[2]) / (12.0 * h * h);
                 assert_true(fabs(d - (left + right - 3.0 * q[2])) < 5e-3);
             }
     }
@@ -341,7 +350,7 @@ static void oscillators_obey_their_springs(void **state)
 static void dynamics_keep_to_their_floors(void **state)
 {
     (void)state;
-    static const double again[2] = { 0.132, 0.0074 };
+    static const double again[2] = {0.132, 0.0074};
     for (int system = 0; system < 2; system++) {
         opened("task.dynamics", system ? "system: oscillators" : "system: lorenz");
         double sum = 0.0, square = 0.0, error = 0.0, n = 0.0;
@@ -357,8 +366,8 @@ static void dynamics_keep_to_their_floors(void **state)
         }
         if (fabs(sum / n) > 0.1 || fabs(square / n - 1.0) > 0.1 ||
             fabs(error / n / again[system] - 1.0) > 0.1)
-            fail_msg("system %d: mean %g, square %g, repeated %g", system, sum / n, square / n,
-                     error / n);
+            fail_msg("system %d: mean %g, square %g, repeated %g", system, sum / n,
+                     square / n, error / n);
         closed();
     }
     opened("task.dynamics", "loss: mae");
@@ -386,7 +395,10 @@ typedef struct reader {
     int deepest, most;
 } reader;
 
-static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+static int ascending(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
 
 static int evaluate(reader *r, int depth)
 {
@@ -412,7 +424,7 @@ static int evaluate(reader *r, int depth)
 
 static int check_value(int at, int depth, int args)
 {
-    reader r = { k.token, 0, k.s.steps, 0, 0 };
+    reader r = {k.token, 0, k.s.steps, 0, 0};
     const int value = evaluate(&r, 1);
     assert_int_equal(r.at, r.n);
     assert_true(r.deepest <= depth && r.most <= args);
@@ -425,7 +437,7 @@ static void listops_is_evaluated(void **state)
 {
     (void)state;
     opened("task.listops", "");
-    int class[10] = { 0 };
+    int class[10] = {0};
     for (uint64_t key = 1; key <= 300; key++) {
         fill(MLS_TRAINING, 0, key);
         assert_in_range(k.s.steps, 501, 1999);
@@ -436,7 +448,7 @@ static void listops_is_evaluated(void **state)
     opened("task.listops", "min_length: 1, max_length: 40, max_depth: 3, max_args: 4, "
                            "answer: pooled");
     assert_int_equal(k.shape.per_step, 0);
-    int64_t operators = 0, roots = 0, op[4] = { 0 };
+    int64_t operators = 0, roots = 0, op[4] = {0};
     for (uint64_t key = 1; key <= 4000; key++) {
         fill(MLS_VALIDATION, 0, key);
         check_value(0, 3, 4);
@@ -449,10 +461,12 @@ static void listops_is_evaluated(void **state)
     }
     assert_in_range(roots, 863, 1137); /* a quarter of 4000 */
     for (int i = 0; i < 4; i++)
-        assert_true(llabs(op[i] * 4 - operators) < 4 * 5 * (int64_t)sqrt((double)operators * 0.19));
+        assert_true(llabs(op[i] * 4 - operators) <
+                    4 * 5 * (int64_t)sqrt((double)operators * 0.19));
     closed();
     refused("task.listops", "min_length: 9, max_length: 8", "is more than max_length");
-    refused("task.listops", "max_depth: 2", "of 20000 expressions have 501 to 1999 tokens");
+    refused("task.listops", "max_depth: 2",
+            "of 20000 expressions have 501 to 1999 tokens");
 }
 
 static void listops_spells(void **state)
@@ -461,7 +475,8 @@ static void listops_spells(void **state)
     opened("task.listops", "min_length: 20, max_length: 60, max_depth: 5");
     fill(MLS_TRAINING, 0, 7);
     char text[1024] = "";
-    for (int64_t t = 0; t < k.s.steps; t++) strcat(text, k.task->spell(k.self, k.token[t]));
+    for (int64_t t = 0; t < k.s.steps; t++)
+        strcat(text, k.task->spell(k.self, k.token[t]));
     const char *at = text;
     for (int64_t t = 0; t < k.s.steps; t++) {
         int used = 0;
@@ -504,14 +519,13 @@ static void listops_reads_files(void **state)
     (void)state;
     static const char *const good[] = {
         "0\t( ( ( [SM 6 ) 4 ) ] )\n4\t( ( ( ( [MED 7 ) 2 ) ] )\n7\t7\n",
-        "Source\tTarget\r\n( ( ( [SM 6 ) 4 ) ] )\t0\r\n[MED 7 2 ]\t4\r\n7\t7"
-    };
+        "Source\tTarget\r\n( ( ( [SM 6 ) 4 ) ] )\t0\r\n[MED 7 2 ]\t4\r\n7\t7"};
     for (int i = 0; i < 2; i++) {
         try_lines(good[i]);
         if (k.error.set) fail_msg("%s", k.error.text);
         assert_int_equal(k.task->count(k.self, MLS_TEST), 3);
         assert_int_equal(k.task->count(k.self, MLS_VALIDATION), 512);
-        static const int steps[] = { 4, 4, 1 }, value[] = { 0, 4, 7 };
+        static const int steps[] = {4, 4, 1}, value[] = {0, 4, 7};
         for (int line = 0; line < 3; line++) {
             fill(MLS_TEST, line, 1);
             assert_int_equal(k.s.steps, steps[line]);
@@ -520,14 +534,13 @@ static void listops_reads_files(void **state)
         closed();
     }
     static const char *const bad[][2] = {
-        { "1\t[SM 6 4 ]\n", ":1: says 1, but the expression is 0" },
-        { "7\t7\n2\t[MIN 2\n", ":2: expected a digit and an expression" },
-        { "7\t7\n2\t[MIN ]\n", ":2: expected a digit and an expression" },
-        { "7\t7\n2\t2 3\n", ":2: expected a digit and an expression" },
-        { "7\t7\n2\t[FOO 2 ]\n", ":2: expected a digit and an expression" },
-        { "7\t7\nab\n", ":2: no tab" },
-        { "Source\tTarget\n", "holds no expression" }
-    };
+        {"1\t[SM 6 4 ]\n", ":1: says 1, but the expression is 0"},
+        {"7\t7\n2\t[MIN 2\n", ":2: expected a digit and an expression"},
+        {"7\t7\n2\t[MIN ]\n", ":2: expected a digit and an expression"},
+        {"7\t7\n2\t2 3\n", ":2: expected a digit and an expression"},
+        {"7\t7\n2\t[FOO 2 ]\n", ":2: expected a digit and an expression"},
+        {"7\t7\nab\n", ":2: no tab"},
+        {"Source\tTarget\n", "holds no expression"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         try_lines(bad[i][0]);
         if (!k.error.set || !strstr(k.error.text, bad[i][1]))
@@ -543,7 +556,8 @@ static void listops_agrees_with_the_published_set(void **state)
     (void)state;
     char path[1024], options[1100];
     const char *data = getenv("MLS_DATA");
-    snprintf(path, sizeof path, "%s/listops/test_d20s.tsv", data ? data : "../shared/data");
+    snprintf(path, sizeof path, "%s/listops/test_d20s.tsv",
+             data ? data : "../shared/data");
     if (access(path, R_OK)) {
         print_message("# not compared: there is no %s\n", path);
         return; /* skip() of cmocka writes "not ok", which counts as a failure */
@@ -563,9 +577,10 @@ static void listops_agrees_with_the_published_set(void **state)
 static void samples_depend_on_their_key(void **state)
 {
     (void)state;
-    static const char *const name[] = { "task.induction_heads", "task.copying",
-                                        "task.associative_recall", "task.adding",
-                                        "task.xor_events", "task.dynamics", "task.listops" };
+    static const char *const name[] = {
+        "task.induction_heads", "task.copying",    "task.associative_recall",
+        "task.adding",          "task.xor_events", "task.dynamics",
+        "task.listops"};
     static bench first;
     for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
         opened(name[i], "training: 3, validation: 2, test: 0");
