@@ -143,7 +143,8 @@ static void ended(mls_verdict *v, int in_time, int status, double seconds, int e
     const char *words = err >= 0 ? last_words(err, a) : "";
     const int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     v->status = MLS_CASE_FAILED;
-    if (!in_time || number == SIGXCPU || number == SIGKILL)
+    v->late = !in_time || number == SIGXCPU || number == SIGKILL;
+    if (v->late)
         v->reason = mls_arena_printf(a, "no answer after %g s%s", seconds,
                                      number == SIGXCPU ? " of processor time" : "");
     else if (number)

@@ -9,6 +9,7 @@ typedef struct mls_verdict {
     const char *reason;           /* "" when it passed without a word                    */
     const char *notes;            /* lines, or ""                                        */
     double      seconds;          /* of wall time                                        */
+    int         late;             /* 1: it did not answer in time                        */
 } mls_verdict;
 
 /* Runs work(arg) in a child with limits on processor time (`seconds`), wall time (four times

@@ -87,7 +87,9 @@ static int chosen(const mls_case *k, const char *const *only)
     return 0;
 }
 
-static void one(mls_printer *out, job *j, const mls_validate_options *o)
+enum { PATIENCE = 3 };            /* time-outs of one target, and no case more is begun   */
+
+static void one(mls_printer *out, job *j, const mls_validate_options *o, int *silent)
 {
     mls_arena a = { 0 };
     const char *excuse = mls_cases_excuse(j->k, j->target, j->target->c);
@@ -95,9 +97,12 @@ static void one(mls_printer *out, job *j, const mls_validate_options *o)
     /* A file that did not open can only be asked why. */
     if (!excuse && !j->target->c && !j->target->component && j->k->applies != MLS_FILES_ONLY)
         v.reason = "the plugin was not loaded";
+    else if (!excuse && *silent >= PATIENCE)
+        v.reason = "no case before it was answered in time";
     else if (!excuse)
         v = mls_report_of(work, j, o->seconds > 0.0 ? o->seconds : j->k->seconds, o->verbose,
                           &a);
+    *silent = v.late ? *silent + 1 : v.status == MLS_CASE_SKIPPED ? *silent : 0;
     mls_print_verdict(out, j->target, j->k, &v, j->seed);
     mls_arena_free(&a);
 }
@@ -112,9 +117,10 @@ int mls_validate(const mls_registry *r, const mls_target *target, int n,
     mls_print_begin(&p);
     for (int i = 0; i < n; i++) {
         const mls_case *k;
+        int silent = 0;
         for (int c = 0; (k = mls_cases_at(c)); c++) {
             job j = { r, &target[i], k, o->seed };
-            if (chosen(k, o->only)) one(&p, &j, o);
+            if (chosen(k, o->only)) one(&p, &j, o, &silent);
         }
     }
     mls_print_end(&p, n);

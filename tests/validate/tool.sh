@@ -83,6 +83,11 @@ run "$dir/finite-at-init.so" --case finite-at-init
 [ $? -eq 1 ] && grep -qE '^# .*sample [0-9]+, unit [0-9]+ is -?nan' "$dir/log"
 check "NaN is found, with its place"
 
+run "$dir/forever.so" --time-limit 0.2
+[ $? -eq 1 ] && [ "$(grep -c '^# no answer' "$dir/log")" -eq 3 ] &&
+    grep -q '# SKIP no case before it was answered in time' "$dir/log"
+check "after three cases without an answer no more are begun"
+
 printf 'int mls_x __attribute__((constructor)); __attribute__((constructor)) static void f(void) { *(volatile int *)0 = 1; }\n' |
     sed 's/int mls_x __attribute__((constructor)); //' >"$dir/c.c"
 ${CC:-cc} -shared -fPIC -w -o "$dir/startup.so" "$dir/c.c"
