@@ -327,6 +327,9 @@ context("store", "Forward: gives a state its new value", { { "state", "mls.State
   { "value", T, "[1][B][width]" } })
 context("tap", "Forward: shows a value to the recorder", { { "name", "string", "of the channel" },
   { "value", T, "the value" }, { "unit?", "string", "its unit" }, { "help?", "string", "what it is" } })
+context("penalty", "Forward: adds weight * mean of x over real steps to the training loss",
+  { { "name", "string", "of the penalty, and of its channel" }, { "x", T, "what is to be small" },
+    { "weight", "number", "of the mean" } })
 context("wanted", "Forward: is anybody recording the tap", { { "name", "string", "of the tap" } }, { "boolean" })
 context("fail", "Ends with an error at the running line", { { "text", "string", "what is wrong" } })
 context("log", "A line for the log", { { "text", "string", "the line" } })

@@ -73,6 +73,18 @@ static int tap(lua_State *L)
     return 0;
 }
 
+static int penalty(lua_State *L)
+{
+    const mls_lua_c *o = mls_lua_object(L, "penalty", 2);
+    const char *name = lasting(L, 2, "c:penalty: name");
+    if (!name || !lua_isnumber(L, 4))
+        mls_lua_raise(L, "c:penalty wants a name, a tensor and a number, its weight");
+    mls_t x = mls_lua_step_tensor(L, 3, o->step, "c:penalty: value");
+    host()->penalty(o->c, name, x, lua_tonumber(L, 4));
+    mls_lua_object_check(L, o);
+    return 0;
+}
+
 static int wanted(lua_State *L)
 {
     const mls_lua_c *o = mls_lua_object(L, "wanted", 2);
@@ -197,5 +209,6 @@ void mls_lua_forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 
 const luaL_Reg mls_lua_forward_methods[] = {
     { "load", load }, { "store", store }, { "tap", tap }, { "wanted", wanted },
+    { "penalty", penalty },
     { "fail", fail }, { "log", say }, { "zeros", zeros }, { NULL, NULL }
 };

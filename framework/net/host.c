@@ -183,6 +183,14 @@ static void tap(mls_ctx *c, const char *name, mls_t value, const char *unit, con
         mls_net_observe(run, n, name, unit, help, 0, value, n->t0);
 }
 
+static void penalty_of(mls_ctx *c, const char *name, mls_t x, double weight)
+{
+    node *n = node_of(c);
+    if (c->error->set) return;
+    check_name(c, "penalty", name);
+    mls_net_penalty(n->net->run, n, name, x, weight);
+}
+
 static int wanted(mls_ctx *c, const char *name)
 {
     node *n = node_of(c);
@@ -217,5 +225,6 @@ void mls_net_init(void)
     h->store = store;
     h->tap = tap;
     h->wanted = wanted;
+    h->penalty = penalty_of;
     h->log = say;
 }

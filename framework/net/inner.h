@@ -46,6 +46,7 @@ typedef struct node {
     mls_t                out[MAX_PORTS];      /* of the whole sequence                  */
     mls_t                piece[MAX_PORTS];    /* of the piece being run                 */
     int64_t              t0;                  /* where that piece begins                */
+    int64_t              steps;               /* and how long it is                     */
 } node;
 
 /* A node that runs over the whole sequence at once, or several that feed back to one
@@ -83,6 +84,12 @@ struct mls_net {
     node                  self;               /* the network as owner of its own weights */
 };
 
+/* penalty.c: what one name of one node adds to the loss; one call of it */
+typedef struct penalty penalty;
+typedef struct penalty_call penalty_call;
+/* A node under remat runs first, and again in backward. */
+enum { MLS_AT_ONCE, MLS_FIRST, MLS_AGAIN };
+
 struct mls_run {
     mls_net    *net;
     int64_t     batch;
@@ -96,6 +103,11 @@ struct mls_run {
     mls_arena   remat_arena;                  /* of nodes that run again in backward    */
     mls_observer observer;
     int         observed;
+    int         again;                        /* MLS_FIRST, MLS_AGAIN: inside a remat   */
+    mls_arena   penalty_arena;                /* of the list, which stays               */
+    penalty    *penalty;
+    penalty_call *penalty_call;               /* of this step, in the tape's memory     */
+    double      penalty_scale;                /* of the backward in progress            */
     mls_t       output, loss;
     const mls_batch *input;
     mls_t       x, mask, dt;
@@ -125,6 +137,14 @@ mls_t mls_net_branch(mls_run *run, int layer, int branch, mls_t x);
 void  mls_net_node_forward(mls_run *run, node *n, const mls_t *in, mls_t *out, int64_t t0);
 /* remat.c */
 void  mls_net_remat(mls_run *run, node *n, const mls_t *in, mls_t *out);
+/* penalty.c */
+void  mls_net_penalty(mls_run *run, node *n, const char *name, mls_t x, double weight);
+void  mls_net_penalty_begin(mls_run *run);
+/* After a first forward of n under remat: if it has penalties, sees to it that backward
+ * runs it again. */
+void  mls_net_penalty_wake(mls_run *run, const node *n, mls_t out);
+/* Before backward: gradients of all penalties, times scale. */
+void  mls_net_penalty_seed(mls_run *run, mls_ctx *c, double scale);
 /* observe.c */
 void  mls_net_observe(mls_run *run, node *n, const char *name, const char *unit,
                       const char *help, unsigned flags, mls_t value, int64_t t0);

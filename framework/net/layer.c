@@ -16,6 +16,9 @@ void mls_net_node_forward(mls_run *run, node *n, const mls_t *in, mls_t *out, in
     c->error = &run->error;
     c->tape = &run->tape;
     n->t0 = t0;
+    n->steps = 0;
+    for (int i = n->n_in - 1; i >= 0; i--)
+        if (in[i]) n->steps = in[i]->dim[0];
     mls_run_current = n->path;
     for (int i = 0; i < n->n_out; i++) out[i] = NULL;
     if (n->remat && (run->flags & MLS_TRAIN) && !run->tape.dry) mls_net_remat(run, n, in, out);

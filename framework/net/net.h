@@ -104,7 +104,12 @@ void     mls_run_reset(mls_run *run);        /* every state to its reset value  
 mls_t    mls_run_forward(mls_run *run, const mls_batch *b, uint64_t step);
 /* As forward and the loss; mean over scored positions.  NaN on error. */
 double   mls_run_loss(mls_run *run, const mls_batch *b, uint64_t step, mls_loss_stats *s);
-/* Adds scale * d loss / d weight to the weights' gradients; once after a loss. */
+/* What the components of the last training forward add to the loss by mls->penalty: the sum
+ * of weight * mean; 0 outside training.  n (or NULL): how many there are.  mls_run_loss and
+ * its stats are the task's alone.                                                        */
+double   mls_run_penalty(const mls_run *run, int *n);
+/* Adds scale * d (loss + penalties) / d weight to the weights' gradients; once after a loss.
+ * Every backward has the penalties in it: they belong to the components, not to the loss. */
 void     mls_run_backward(mls_run *run, double scale);
 mls_error *mls_run_error(mls_run *run);
 mls_tape  *mls_run_tape(mls_run *run);
@@ -125,12 +130,14 @@ void     mls_run_seed_state(mls_run *run, int i, const float *seed);
  * what the network makes of it: mls_run_of gives them the run in progress.              */
 mls_t    mls_run_input(mls_run *run);
 mls_run *mls_run_of(mls_ctx *c);
-/* backward from a gradient of the last forward's output [T][B][out] instead of a loss. */
+/* backward from a gradient of the last forward's output [T][B][out] instead of a loss, with
+ * penalties at scale 1.                                                                  */
 void     mls_run_backward_from(mls_run *run, const float *grad_out);
 /* For operations on what the last forward gave, which become part of its tape: losses and
  * penalties of one's own.  Valid until this network's next forward, of whichever run.   */
 mls_ctx *mls_run_ctx(mls_run *run);
-/* backward from such a loss, [1][1][1]: adds scale * d loss / d weight; once a forward.  */
+/* backward from such a loss, [1][1][1]: adds scale * d (loss + penalties) / d weight; once a
+ * forward.                                                                               */
 void     mls_run_backward_of(mls_run *run, mls_t loss, double scale);
 /* Every channel that can be recorded, for messages and `mls check`. */
 int      mls_run_channels(const mls_run *run, mls_channel **list, mls_arena *a);

@@ -8,20 +8,26 @@
 typedef struct again {
     mls_run  *run;
     node     *n;
-    int64_t   t0, dropouts;
+    int64_t   t0, steps, dropouts;
     int       n_states;
     mls_state *state[MAX_PORTS];
 } again;
 
 /* Swaps the tape's memory for the spare one, where everything inside is thrown away. */
-typedef struct aside { mls_arena arena; mls_note *last; void *spare; int observed; } aside;
+typedef struct aside {
+    mls_arena arena;
+    mls_note *last;
+    void     *spare;
+    int       observed;
+} aside;
 
-static aside step_aside(mls_run *run)
+static aside step_aside(mls_run *run, int again)
 {
     aside s = { run->tape.arena, run->tape.last, run->tape.spare, run->observed };
     run->tape.arena = run->remat_arena;
     run->tape.last = NULL;
     run->tape.spare = NULL;
+    run->again = again;
     return s;
 }
 
@@ -33,6 +39,7 @@ static void step_back(mls_run *run, aside s)
     run->tape.last = s.last;
     run->tape.spare = s.spare;
     run->observed = s.observed;
+    run->again = MLS_AT_ONCE;
 }
 
 static mls_t again_wrap(mls_ctx *c, mls_t x)
@@ -50,6 +57,7 @@ static void inner(const again *g, const mls_t *in, mls_t *mine, mls_t *first, ml
         run->now[g->state[s]->index] = first[s] = again_wrap(&n->ctx, in[n->n_in + s]);
     run->tape.dropouts = g->dropouts;
     n->t0 = g->t0;
+    n->steps = g->steps;
     n->component->forward(&n->ctx, n->self, mine, out);
 }
 
@@ -70,7 +78,7 @@ static void forward(const mls_call *k)
     mls_t before[MAX_PORTS];
     for (int s = 0; s < g->n_states; s++) before[s] = run->now[g->state[s]->index];
     /* with MLS_TRAIN, though nothing is kept: what is dropped out now is dropped again */
-    const aside a = step_aside(run);
+    const aside a = step_aside(run, MLS_FIRST);
     inner(g, k->in, mine, first, out);
     for (int i = 0; i < g->n->n_out; i++) copy(&run->error, g->n, k->out[i], out[i]);
     for (int s = 0; s < g->n_states; s++) {
@@ -102,7 +110,7 @@ static void backward(const mls_call *k)
     mls_t before[MAX_PORTS];
     const int64_t dropouts = run->tape.dropouts;
     for (int s = 0; s < g->n_states; s++) before[s] = run->now[g->state[s]->index];
-    const aside a = step_aside(run);
+    const aside a = step_aside(run, MLS_AGAIN);
     run->observed = 0;                          /* seen once already */
     inner(g, k->in, mine, first, out);
     for (int i = 0; i < g->n->n_out; i++) seed(c, out[i], k->out[i]);
@@ -128,7 +136,8 @@ void mls_net_remat(mls_run *run, node *n, const mls_t *in, mls_t *out)
         mls_error_set(&run->error, "%s: out of memory", n->path);
         return;
     }
-    *g = (again){ .run = run, .n = n, .t0 = n->t0, .dropouts = run->tape.dropouts };
+    *g = (again){ .run = run, .n = n, .t0 = n->t0, .steps = n->steps,
+                  .dropouts = run->tape.dropouts };
     mls_t ins[2 * MAX_PORTS], outs[2 * MAX_PORTS];
     memcpy(ins, in, (size_t)n->n_in * sizeof *ins);
     for (int i = 0; i < n->n_out; i++)
@@ -143,4 +152,5 @@ void mls_net_remat(mls_run *run, node *n, const mls_t *in, mls_t *out)
     }
     mls_tape_apply(c, &op, g, ins, n->n_in + g->n_states, outs, n->n_out + g->n_states);
     for (int s = 0; s < g->n_states; s++) run->now[g->state[s]->index] = outs[n->n_out + s];
+    mls_net_penalty_wake(run, n, outs[0]);
 }

@@ -41,6 +41,7 @@ void mls_run_free(mls_run *r)
     free(r->seed);
     mls_tape_free(&r->tape);
     mls_arena_free(&r->remat_arena);
+    mls_arena_free(&r->penalty_arena);
     free(r);
 }
 
@@ -157,6 +158,7 @@ static void begin(mls_run *r, const mls_batch *b, uint64_t step)
     r->net->run = r;
     r->input = b;
     r->loss = r->output = NULL;
+    mls_net_penalty_begin(r);
     mls_run_phase = "forward";
     const int dry = r->tape.dry;
     for (int i = 0; i < r->net->n_states; i++)
@@ -235,9 +237,10 @@ double mls_run_loss(mls_run *r, const mls_batch *b, uint64_t step, mls_loss_stat
 
 /* ---- backward -------------------------------------------------------------------- */
 
-static void backward(mls_run *r)
+static void backward(mls_run *r, double scale)
 {
     mls_ctx *c = ctx_of(r);
+    mls_net_penalty_seed(r, c, scale);
     for (int i = 0; i < r->net->n_states; i++) {
         if (!r->seed[i] || !mls_tape_tracks(r->now[i])) continue;
         float *g = mls_tape_grad(c, r->now[i]);
@@ -252,7 +255,7 @@ void mls_run_backward(mls_run *r, double scale)
     if (r->error.set || !r->loss || r->tape.dry) return;
     float *g = mls_tape_grad(ctx_of(r), r->loss);
     if (g) g[0] += (float)scale;
-    backward(r);
+    backward(r, scale);
 }
 
 void mls_run_backward_from(mls_run *r, const float *grad_out)
@@ -260,7 +263,7 @@ void mls_run_backward_from(mls_run *r, const float *grad_out)
     if (r->error.set || !r->output || r->tape.dry) return;
     float *g = grad_out ? mls_tape_grad(ctx_of(r), r->output) : NULL;
     for (int64_t i = 0; g && i < r->output->count; i++) g[i] += grad_out[i];
-    backward(r);
+    backward(r, 1.0);
 }
 
 mls_ctx *mls_run_ctx(mls_run *run) { return ctx_of(run); }
@@ -275,7 +278,7 @@ void mls_run_backward_of(mls_run *r, mls_t loss, double scale)
     }
     float *g = mls_tape_grad(ctx_of(r), loss);
     if (g) g[0] += (float)scale;
-    backward(r);
+    backward(r, scale);
 }
 
 int mls_net_cost(mls_net *net, int64_t steps, int64_t batch, mls_cost *out, mls_error *e)

@@ -41,6 +41,8 @@ struct mls_loop {
     double seconds;  /* of processor time; only with minutes */
     /* Not in it: steps of the last checkpoint and evaluation, a clock's last value */
     int64_t kept, seen;
+    double penalty; /* of the step in progress */
+    int penalties;  /* how many make it up */
     double clock;
 };
 

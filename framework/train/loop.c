@@ -87,6 +87,7 @@ static double micro_batch(mls_loop *l, int64_t part)
         mls_loop_diagnose(l, l->run, l->step + 1,
                           isnan(loss) ? "the loss is NaN" : "the loss is infinite");
     l->tokens += real_steps(b);
+    l->penalty += mls_run_penalty(l->run, &l->penalties) / (double)p->accumulate;
     return loss;
 }
 
@@ -96,6 +97,7 @@ static int one_step(mls_loop *l)
     const double begin = seconds(CLOCK_MONOTONIC);
     const int64_t before = l->tokens;
     double loss = 0.0;
+    l->penalty = 0.0;
     mls_run_step = l->step + 1;
     mls_net_zero_grad(l->net);
     for (int64_t i = 0; i < p->accumulate && !l->error->set; i++)
@@ -119,9 +121,11 @@ static int one_step(mls_loop *l)
         {"gradient_norm", norm},
         {"clipped", (double)l->clipped / (double)l->step},
         {"tokens", (double)l->tokens},
-        {"tokens_per_second", took > 0.0 ? (double)(l->tokens - before) / took : 0.0}};
+        {"tokens_per_second", took > 0.0 ? (double)(l->tokens - before) / took : 0.0},
+        {"penalty", l->penalty}};
+    const int n = (int)(sizeof m / sizeof *m) - (l->penalties == 0);
     if (l->sink.step)
-        l->sink.step(l->sink.arg, l->step, m, (int)(sizeof m / sizeof *m));
+        l->sink.step(l->sink.arg, l->step, m, n);
     return 1;
 }
 

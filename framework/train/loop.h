@@ -18,7 +18,8 @@ typedef struct mls_metric { const char *name; double value; } mls_metric;
 
 typedef struct mls_sink {        /* any may be NULL                                   */
     void *arg;
-    /* After an optimiser step: loss, learning_rate, gradient_norm, clipped, tokens ... */
+    /* After an optimiser step: loss, learning_rate, gradient_norm, clipped, tokens ...;
+     * penalty, if components have any: what they added to the loss.                   */
     void (*step)(void *arg, int64_t step, const mls_metric *m, int n);
     /* After an evaluation: loss, accuracy, nats, bits, perplexity, mse ...; best: 1 if
      * it is the best so far by the loss.                                              */

@@ -336,6 +336,12 @@ typedef struct mls_host {
     /* 1 where v > 0, else 0, with the surrogate's slope as its gradient (components'
      * formulas: plugins/encoder/lif.c); slope 0: the surrogate's usual one.             */
     mls_t (*spike)(mls_ctx *c, mls_t v, mls_surrogate f, double slope);
+    /* Adds weight * mean(x over real entries) to the training loss; nothing outside
+     * training.  An x of T (or T M) steps and B samples counts where the mask is 1, any
+     * other x as a whole.  Calls of this node under one name share one mean, so that it
+     * does not matter in how many pieces a sequence runs; they need one weight.  An x of T
+     * steps can be recorded under `name`.  Reported losses stay the task's alone.      */
+    void (*penalty)(mls_ctx *c, const char *name, mls_t x, double weight);
 } mls_host;
 
 /* Extension "mls.array-file/1": arrays from HDF5 and .npy files, whole, as float. */
