@@ -90,6 +90,7 @@ MLS_INLINE void neuron_back(const plan *g, const float *const *old,
 static void setup(mls_ctx *c, void *self)
 {
     alif *p = self;
+    p->base.regular.threshold = p->threshold;
     neuron_project(c, &p->base);
     neuron_recur(c, &p->base);
     neuron_carry(c, &p->base, 0.0);
@@ -165,6 +166,8 @@ static const mls_option options[] = {
     NEURON_EQUAL(alif),
     NEURON_SURROGATE(alif),
     NEURON_STEPS(alif),
+    NEURON_RATES(alif),
+    NEURON_VOLTAGE(alif),
     MLS_OPT_END};
 
 static const mls_component encoder = {

@@ -166,6 +166,7 @@ static const mls_option options[] = {
     MLS_OPT(izhikevich, dt, MLS_REAL, 0.5, 1e-3, 1, "ms", "length of an inner step"),
     NEURON_SURROGATE(izhikevich),
     NEURON_STEPS(izhikevich),
+    NEURON_RATES(izhikevich),
     MLS_OPT_END};
 
 static const mls_component encoder = {

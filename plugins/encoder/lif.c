@@ -20,13 +20,14 @@
  * tutorial 3, zero_full its documentation.  detach_reset stops the gradient through
  * R and through D; snnTorch without delay stops it through R only.
  */
-#include "spiking.h"
+#include "regular.h"
 
 enum { FIXED, SCALAR, PER_UNIT };
 
 typedef struct lif {
     int64_t units, steps;
     double beta, threshold, slope;
+    regular regular;
     int project, reset, reset_delay, detach_reset, fire_on_equal, surrogate;
     int readout, learn_beta, learn_threshold;
     mls_t w, b, beta_w, threshold_w;
@@ -333,6 +334,8 @@ static void setup(mls_ctx *c, void *self)
     lif *p = self;
     const int64_t in = mls->width(c, "in"), n = mls->width(c, "spikes");
     p->units = n;
+    p->regular.threshold = p->threshold;
+    regular_check(c, &p->regular);
     if (p->project) {
         p->w = mls->weight(c, "weight", n, in, MLS_LINEAR);
         p->b = mls->weight(
@@ -369,6 +372,8 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     mls->store(c, p->v, mls->steps(c, m, T - 1, 1));
     out[0] = s;
     out[1] = m;
+    regular_apply(c, &p->regular, s, m, in[1],
+                  p->readout == SUM ? 1.0 / (double)M : 1.0);
 }
 
 static const mls_port ports[] = {
@@ -406,6 +411,8 @@ static const mls_option options[] = {
     MLS_OPT_CHOICE(lif, learn_beta, "none|scalar|unit",
                    "train the decay, kept in [0, 1]"),
     MLS_OPT_CHOICE(lif, learn_threshold, "none|scalar|unit", "train the threshold"),
+    REGULAR_RATES(lif, regular),
+    REGULAR_VOLTAGE(lif, regular),
     MLS_OPT_END
 };
 

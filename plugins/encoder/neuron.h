@@ -11,7 +11,7 @@
 #ifndef MLS_PLUGINS_NEURON_H
 #define MLS_PLUGINS_NEURON_H
 
-#include "spiking.h"
+#include "regular.h"
 
 enum { STATES = 4, PARAMS = 4 }; /* at most */
 enum { MEMBRANE, SPIKE };
@@ -23,6 +23,7 @@ enum { FIXED, SCALAR, PER_UNIT };
 typedef struct neuron {
     int64_t units, steps;
     double slope, feedback;
+    regular regular;
     int project, surrogate, readout, detach_reset, fire_on_equal, recurrent, reset;
     int states, params;     /* how many, set in setup                              */
     float constant[PARAMS]; /* where there is no tensor                            */
@@ -65,6 +66,9 @@ typedef struct neuron {
 #define NEURON_FEEDBACK(S)                                                             \
     NEURON_OPTION(S, feedback, MLS_REAL, 1.0, -100, 100, NULL,                         \
                   "weight that one_to_one starts with")
+
+#define NEURON_RATES(S) REGULAR_RATES(S, base.regular)
+#define NEURON_VOLTAGE(S) REGULAR_VOLTAGE(S, base.regular)
 
 #define NEURON_PORTS                                                                   \
     {"in", MLS_IN, "T B in", "input; the current itself when project is false"},       \
@@ -221,6 +225,7 @@ static inline void neuron_project(mls_ctx *c, neuron *p)
 {
     const int64_t in = mls->width(c, "in"), n = mls->width(c, "spikes");
     p->units = n;
+    regular_check(c, &p->regular);
     if (p->project) {
         p->w = mls->weight(c, "weight", n, in, MLS_LINEAR);
         p->b = mls->weight(

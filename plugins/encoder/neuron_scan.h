@@ -195,8 +195,8 @@ static double scan_flops(const mls_call *k)
 static const mls_op scan = {sizeof scan, "neuron.scan", scan_forward, scan_backward,
                             scan_flops};
 
-/* Runs the neurons over x, from and to their states; param may hold NULL.  Returns the
- * tape, for taps.                                                                    */
+/* Runs the neurons over x, from and to their states, and adds their penalties; param may
+ * hold NULL.  Returns the tape, for taps.                                                                    */
 static mls_t run_neurons(mls_ctx *c, const neuron *p, mls_t x, mls_t mask,
                          const mls_t *param, mls_t *out)
 {
@@ -215,6 +215,8 @@ static mls_t run_neurons(mls_ctx *c, const neuron *p, mls_t x, mls_t mask,
     for (int i = 0; i < p->states; i++) mls->store(c, p->state[i], to[OUT_LAST + i]);
     out[0] = to[0];
     out[1] = to[1];
+    regular_apply(c, &p->regular, out[0], out[1], mask,
+                  p->readout == SUM ? 1.0 / (double)p->steps : 1.0);
     return to[2];
 }
 

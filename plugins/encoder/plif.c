@@ -23,6 +23,7 @@ typedef struct plif {
 static void setup(mls_ctx *c, void *self)
 {
     plif *p = self;
+    p->base.regular.threshold = p->threshold;
     neuron_project(c, &p->base);
     p->base.reset = p->hard ? ZERO : SUBTRACT_BETA;
     p->base.params = LEAKY_PARAMS;
@@ -64,6 +65,8 @@ static const mls_option options[] = {
      "what a spike does to the membrane"},
     NEURON_SURROGATE(plif),
     NEURON_STEPS(plif),
+    NEURON_RATES(plif),
+    NEURON_VOLTAGE(plif),
     MLS_OPT_END};
 
 static const mls_component encoder = {

@@ -25,6 +25,7 @@ static void setup(mls_ctx *c, void *self)
 {
     rlif *p = self;
     p->base.recurrent = p->recurrence == 0 ? ALL_TO_ALL : ONE_TO_ONE;
+    p->base.regular.threshold = p->threshold;
     neuron_project(c, &p->base);
     neuron_recur(c, &p->base);
     neuron_carry(c, &p->base, 0.0);
@@ -63,6 +64,8 @@ static const mls_option options[] = {
     NEURON_FEEDBACK(rlif),
     NEURON_SURROGATE(rlif),
     NEURON_STEPS(rlif),
+    NEURON_RATES(rlif),
+    NEURON_VOLTAGE(rlif),
     MLS_OPT_END};
 
 static const mls_component encoder = {

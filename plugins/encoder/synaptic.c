@@ -93,6 +93,7 @@ MLS_INLINE void neuron_back(const plan *g, const float *const *old,
 static void setup(mls_ctx *c, void *self)
 {
     synaptic *p = self;
+    p->base.regular.threshold = p->threshold;
     neuron_project(c, &p->base);
     neuron_recur(c, &p->base);
     neuron_carry(c, &p->base, 0.0);
@@ -137,6 +138,8 @@ static const mls_option options[] = {
     NEURON_EQUAL(synaptic),
     NEURON_SURROGATE(synaptic),
     NEURON_STEPS(synaptic),
+    NEURON_RATES(synaptic),
+    NEURON_VOLTAGE(synaptic),
     MLS_OPT_END};
 
 static const mls_component encoder = {

@@ -169,11 +169,11 @@ static inline void same(const float *a, const float *b, int64_t n, double tolera
 
 /* ---- gradients against four-point differences ---------------------------- */
 
-/* g . out + seeds . final states */
+/* g . out + seeds . final states + penalties */
 static inline double total(bench *k)
 {
     mls_t y = run_all(k);
-    double sum = 0.0;
+    double sum = mls_run_penalty(k->run, NULL);
     for (int64_t i = 0; i < y->count; i++) sum += (double)k->g[i] * (double)y->data[i];
     for (int i = 0; i < mls_run_states(k->run); i++) {
         float *v;
