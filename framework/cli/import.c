@@ -48,9 +48,10 @@ const mls_flag *mls_cli_import_flags(mls_arena *a)
             int k = 0;
             while (k < n && strcmp(out[k].name, name)) k++;
             if (k == MOST - 1) return out;
-            if (k < n && strstr(out[k].help, o->help))
-                out[k].help = mls_arena_printf(a, "%s, %s", mls_importers[i]->name,
-                                               out[k].help);
+            const char *same = k < n ? strstr(out[k].help, o->help) : NULL;
+            if (same)                    /* "idx: help" becomes "idx, png: help" */
+                out[k].help = mls_arena_printf(a, "%.*s, %s: %s", (int)(same - 2 - out[k].help),
+                                               out[k].help, mls_importers[i]->name, same);
             else if (k < n)
                 out[k].help = mls_arena_printf(a, "%s; %s: %s", out[k].help,
                                                mls_importers[i]->name, o->help);

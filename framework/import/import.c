@@ -11,10 +11,14 @@
 #include <zlib.h>
 
 extern const mls_importer mls_import_idx, mls_import_png, mls_import_wav, mls_import_physionet,
-    mls_import_nmnist;
+    mls_import_nmnist, mls_import_sonata, mls_import_npy, mls_import_csv,
+    mls_import_ts;
 
 const mls_importer *const mls_importers[] = { &mls_import_idx, &mls_import_png, &mls_import_wav,
+                                              &mls_import_npy, &mls_import_csv,
+                                              &mls_import_ts,
                                               &mls_import_nmnist, &mls_import_physionet,
+                                              &mls_import_sonata,
                                               NULL };
 
 enum { MOST = 64 };

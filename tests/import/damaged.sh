@@ -175,4 +175,69 @@ printf '5 -1\n' >list.x; bad 'list.x:1: "5 -1"; expected the number' nmnist list
 printf '#none\n' >list.x; bad 'there is not one sample for /' nmnist list.x
 bad 'none: has no folder 0; expected one for each class' nmnist none
 bad '--width is "999"; expected a whole number from 1 to 256' nmnist list --width 999
+
+# ---- sonata: files that are none of that kind, and broken ones
+"$mls" import idx i l -o data.h5 >/dev/null
+bad 'data.h5: has no group /spikes, so it is no SONATA file' sonata data.h5
+cut_to data.h5 3000 cut.h5; bad 'cut.h5: cannot be opened as HDF5' sonata cut.h5
+bad 'i: cannot be opened as HDF5' sonata i
+bad 'empty: cannot be opened as HDF5' sonata empty
+bad 'absent.h5: cannot be opened as HDF5: No such file' sonata absent.h5
+bad '--window is "-1"; expected a number from 0' sonata data.h5 --window -1
+
+# ---- npy
+head='\223NUMPY\1\0\100\0'
+dict="{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }      "
+printf "$head" >a.npy; printf '%-64.64s' "$dict" >>a.npy
+cp a.npy nan.npy; printf '\0\0\200\77\0\0\0\100\0\0\100\100\0\0\200\100' >>a.npy
+printf '\0\0\200\77\0\0\0\100\0\0\300\177\0\0\200\100' >>nan.npy
+good npy a.npy
+good npy train: a.npy a.npy validation: a.npy a.npy test: a.npy a.npy
+good npy train: a.npy test: a.npy --window 1 --target 1
+bad 'nan.npy: row 1, column 0 is nan; expected a finite number' npy nan.npy
+bad 'a.npy: has 2 rows; expected at least 3' npy a.npy --window 3
+bad '--target: a.npy has no column "7"' npy a.npy --target 7
+bad '--target takes all 2 columns of a.npy' npy a.npy --target 0,1
+cut_to a.npy 80 cut.npy; bad 'cut.npy: is cut off: its header promises 4 numbers' npy cut.npy
+cut_to a.npy 30 cut.npy; bad 'cut.npy: is no .npy file of version 1 to 3, or its header is cut off' npy cut.npy
+bad 'i: is no .npy file of version 1 to 3' npy i
+printf "$head" >huge.npy
+printf '%-64.64s' "{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999,2)}" >>huge.npy
+bad 'huge.npy: is cut off: its header promises 19999999998 numbers' npy huge.npy
+bad 'absent.npy: No such file' npy absent.npy
+
+# ---- csv
+printf 'a,b,c\n1,2,3\n4,5,6\n' >t.csv
+good csv t.csv
+good csv t.csv --target c
+good csv train: t.csv t.csv test: t.csv t.csv
+good csv t.csv --window 1
+printf 'a;b\n1;2\r\n' >s.csv; good csv s.csv
+bad '--target: t.csv has no column "cc"; did you mean c?' csv t.csv --target cc
+bad 's.csv: has 2 columns, where the files before have 3' csv t.csv s.csv
+printf 'a,b\n1,x\n' >bad.csv; bad 'bad.csv:2: column 1 is "x"; expected a number' csv bad.csv
+printf 'a,b\n1,nan\n' >bad.csv; bad 'bad.csv:2: column 1 is "nan"; expected a number' csv bad.csv
+printf 'a,b\n1,\n' >bad.csv; bad 'bad.csv:2: column 1 is ""; expected a number' csv bad.csv
+printf 'a,b\n1,2\n3\n' >bad.csv; bad 'bad.csv:3: fewer columns; expected 2' csv bad.csv
+printf 'a,b\n1,2,3\n' >bad.csv; bad 'bad.csv:2: more columns; expected 2' csv bad.csv
+printf 'a,,c\n1,2,3\n' >bad.csv; bad 'bad.csv:1: column 1 has an empty name' csv bad.csv
+printf 'a,b\n' >bad.csv; bad 'bad.csv: has 0 rows; expected at least 1' csv bad.csv
+bad 'empty:1: column 0 has an empty name' csv empty
+
+# ---- ts
+ts() { printf '@problemName x\n@timeStamps false\n@classLabel true up down\n@data\n'"$1" >t.ts; }
+ts '1,2,3:4,?,6:up\n1,2:3,4:down\n'; good ts t.ts
+good ts train: t.ts test: t.ts
+ts '1,2:3,4:left\n'; bad 't.ts:5: "left"; expected a class that the head names' ts t.ts
+ts '1,x:3,4:up\n'; bad 't.ts:5: channel 0, step 1 is "x"; expected a number or ?' ts t.ts
+ts '1,nan:3,4:up\n'; bad 't.ts:5: channel 0, step 1 is "nan"; expected a number or ?' ts t.ts
+ts '1,2:3:up\n'; bad 't.ts:5: channel 1 has fewer than 2 values' ts t.ts
+ts '1,2:3,4,5:up\n'; bad 't.ts:5: channel 1 has more than 2 values' ts t.ts
+ts '1,2:3,4:up\n1,2:up\n'; bad 't.ts:6: 1 channels; expected 2 as before' ts t.ts
+ts '1 2 3\n'; bad 't.ts:5: "1 2 3"; expected channels and a class' ts t.ts
+ts ''; bad 't.ts: has no sample after @data' ts t.ts
+printf '@data\n1:up\n' >t.ts; bad 't.ts:1: "@data"; expected @classLabel before @data' ts t.ts
+printf '@classLabel true a\n' >t.ts; bad 't.ts:1: the file ends, where @data is expected' ts t.ts
+printf 'text\n' >t.ts; bad 't.ts:1: "text"; expected a line that begins with @' ts t.ts
+printf '@timeStamps true\n' >t.ts; bad 't.ts:1: "@timeStamps true"; expected a file without time stamps' ts t.ts
 echo "1..$n"
