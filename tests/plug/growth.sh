@@ -120,7 +120,8 @@ fi
 # ---- plugins of the later header in today's mls, beside the build's own
 sed 's/"lif"/"later_lif"/' "$source/plugins/encoder/lif.c" >"$dir/newer/later_lif.c"
 $cc -shared -fPIC -fvisibility=hidden -I"$dir/later/framework/include" \
-    -o "$dir/newer/later_lif.so" "$dir/newer/later_lif.c" -lm >"$dir/log" 2>&1
+    -I"$source/plugins/encoder" -o "$dir/newer/later_lif.so" \
+    "$dir/newer/later_lif.c" -lm >"$dir/log" 2>&1
 "$build/mls" help encoder.later_lif --plugin-path "$dir/newer" >"$dir/log" 2>&1 &&
     grep -q 'threshold  .*1 (0.001 to 1000)' "$dir/log"
 check $? "today's mls help with a later plugin"

@@ -35,7 +35,7 @@ only 'cblas\.h' kern; only 'yaml\.h' conf; only 'hdf5\.h' rec; only 'lua\.h' lua
 only 'png\.h' import; only 'sndfile\.h' import; only 'kiss_fft' import
 result "$offences" "one layer owns each library"
 
-result "$(grep -nE '# *include' plugins/*/*.[ch] | grep -vE '<(mls/[a-z]+|math|string|stdint|stddef|stdio|stdlib|ctype|float|limits|errno)\.h>' |
+result "$(grep -nE '# *include' plugins/*/*.[ch] | grep -vE '<(mls/[a-z]+|math|complex|string|stdint|stddef|stdio|stdlib|ctype|float|limits|errno)\.h>' |
     grep -vE 'include "(\.\./[a-z]+/)?[a-z0-9_]+\.h"')" "a plugin includes mls/ headers and libc only"
 
 result "$(grep -nE '(^|[^_a-zA-Z0-9])(exit|abort|printf) ?\(' framework/*/*.c |
