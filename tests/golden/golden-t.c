@@ -125,6 +125,7 @@ int main(void)
     static struct CMUnitTest test[MOST_CASES];
     char path[4096];
     int n = 0;
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     snprintf(path, sizeof path, "%s/tests/golden/cases.txt", variable("MLS_SOURCE"));
     FILE *f = fopen(path, "r");
     while (f && n < MOST_CASES &&
