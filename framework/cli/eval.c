@@ -52,7 +52,8 @@ static void evaluate(mls_model *m, const mls_args *args, const char *from, mls_e
     for (int i = 0; i < n; i++)
         fprintf(stdout, "%s: %.9g\n", metric[i].name, metric[i].value);
     const double rate = mls_watch_rate(&watch);
-    if (!isnan(rate)) fprintf(stdout, "spike_rate: %.9g\n", rate);
+    if (!isnan(rate))
+        fprintf(stdout, "spike_rate: %.9g\nsparsity: %.9g\n", rate, 1.0 - rate);
 }
 
 int mls_verb_eval(int argc, char **argv, mls_registry *r, mls_error *e)

@@ -130,6 +130,10 @@ void     mls_run_seed_state(mls_run *run, int i, const float *seed);
  * what the network makes of it: mls_run_of gives them the run in progress.              */
 mls_t    mls_run_input(mls_run *run);
 mls_run *mls_run_of(mls_ctx *c);
+/* The last forward's output, and its batch's mask [T][B][1] (NULL: every step is real; there
+ * while the forward runs, for observers).                                                */
+mls_t    mls_run_output(const mls_run *run);
+mls_t    mls_run_mask(const mls_run *run);
 /* backward from a gradient of the last forward's output [T][B][out] instead of a loss, with
  * penalties at scale 1.                                                                  */
 void     mls_run_backward_from(mls_run *run, const float *grad_out);

@@ -85,6 +85,8 @@ const char *mls_run_state(mls_run *r, int i, float **value, int64_t *width, doub
 
 float *mls_run_state_grad(mls_run *r, int i) { return r->first[i] ? r->first[i]->grad : NULL; }
 mls_t mls_run_input(mls_run *r) { return r->net->shape.vocabulary ? NULL : r->x; }
+mls_t mls_run_output(const mls_run *r) { return r->output; }
+mls_t mls_run_mask(const mls_run *r) { return r->mask; }
 mls_run *mls_run_of(mls_ctx *c) { return ((const node *)c->owner)->net->run; }
 void mls_run_seed_state(mls_run *r, int i, const float *seed) { r->seed[i] = seed; }
 

@@ -28,7 +28,8 @@ static const char *const metric_names[] = {
     "validation_loss", "validation_accuracy", "validation_nats", "validation_bits",
     "validation_perplexity", "validation_mse", "validation_mae", "validation_training_loss",
     "validation_spike_rate", "test_loss", "test_accuracy", "test_nats", "test_bits",
-    "test_perplexity", "test_mse", "test_mae", "test_spike_rate"
+    "test_perplexity", "test_mse", "test_mae", "test_spike_rate", "validation_auc",
+    "validation_sparsity", "test_auc", "test_sparsity"
 };
 
 typedef struct trial {
@@ -153,9 +154,12 @@ static const char *split_name(int split)
 static int with_rate(trial *t, const mls_metric *m, int n, mls_metric all[MOST_METRICS])
 {
     const double rate = mls_watch_rate(&t->evaluating);
-    if (n > MOST_METRICS - 1) n = MOST_METRICS - 1;
+    if (n > MOST_METRICS - 2) n = MOST_METRICS - 2;
     memcpy(all, m, (size_t)n * sizeof *m);
-    if (!isnan(rate)) all[n++] = (mls_metric){ "spike_rate", rate };
+    if (!isnan(rate)) {
+        all[n++] = (mls_metric){ "spike_rate", rate };
+        all[n++] = (mls_metric){ "sparsity", 1.0 - rate };
+    }
     mls_watch_clear(&t->evaluating);
     return n;
 }

@@ -25,17 +25,27 @@ static int wanted(void *arg, const char *node, const char *name)
     return w->recorder && w->inner.wanted(w->inner.arg, node, name);
 }
 
+/* Adds the spikes of real steps: padding fires at nothing, and would make a network of
+ * short samples look sparser than it is.                                                 */
+static void count(mls_watch *w, int i, mls_t v, int64_t t0)
+{
+    const mls_tensor *mask = w->run ? mls_run_mask(w->run) : NULL;
+    const int64_t B = v->dim[1], N = v->dim[2];
+    for (int64_t r = 0; r < v->dim[0] * B; r++) {
+        if (mask && mask->data[t0 * B + r] == 0.0f) continue;
+        double sum = 0.0;
+        for (int64_t n = 0; n < N; n++) sum += (double)v->data[r * N + n];
+        w->spikes[i] += sum;
+        w->count[i] += (double)N;
+    }
+}
+
 static void value(void *arg, const mls_channel *ch, mls_t v, int64_t t0)
 {
     mls_watch *w = arg;
     tell(w);
     const int i = ch->flags & MLS_SPIKES ? spike_channel(w, ch->node, ch->name) : -1;
-    if (i >= 0 && v->data) {
-        double sum = 0.0;
-        for (int64_t k = 0; k < v->count; k++) sum += (double)v->data[k];
-        w->spikes[i] += sum;
-        w->count[i] += (double)v->count;
-    }
+    if (i >= 0 && v->data) count(w, i, v, t0);
     if (w->recorder && w->inner.wanted(w->inner.arg, ch->node, ch->name))
         w->inner.value(w->inner.arg, ch, v, t0);
 }
@@ -44,7 +54,7 @@ void mls_watch_attach(mls_watch *w, mls_run *run, mls_recorder *recorder,
                       int evaluating, mls_arena *a)
 {
     mls_channel *list = NULL;
-    *w = (mls_watch){ .recorder = recorder, .evaluating = evaluating, .told = -1 };
+    *w = (mls_watch){ .run = run, .recorder = recorder, .evaluating = evaluating, .told = -1 };
     if (!run) return;
     if (recorder) w->inner = mls_recorder_observer(recorder);
     const int n = evaluating ? mls_run_channels(run, &list, a) : 0;

@@ -9,6 +9,7 @@
 enum { MLS_WATCH_MOST = 256 };
 
 typedef struct mls_watch {
+    mls_run      *run;           /* or NULL                                           */
     mls_recorder *recorder;      /* or NULL                                           */
     mls_observer  inner;
     int           evaluating;
@@ -23,7 +24,7 @@ typedef struct mls_watch {
 void mls_watch_attach(mls_watch *w, mls_run *run, mls_recorder *recorder,
                       int evaluating, mls_arena *a);
 void mls_watch_clear(mls_watch *w);
-/* Spikes per unit and step, mean over the channels; NaN when nothing spiked or could. */
+/* Spikes per unit and real step, mean over the channels; NaN when nothing spiked or could. */
 double mls_watch_rate(const mls_watch *w);
 
 #endif

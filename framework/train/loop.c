@@ -131,8 +131,10 @@ static int one_step(mls_loop *l)
 
 /* ---- evaluation */
 
-/* most: batches at most; 0: the whole split */
-static int evaluate_part(mls_loop *l, int split, int64_t most, mls_metric *out, int room)
+/* most: batches at most; 0: the whole split.  scores: NULL, or where those of a binary task
+ * are gathered. */
+static int evaluate_batches(mls_loop *l, int split, int64_t most, mls_scores *scores,
+                            mls_metric *out, int room)
 {
     int64_t n = mls_feed_batches(l->feed, split, l->plan.batch);
     if (most > 0 && n > most) n = most;
@@ -157,11 +159,26 @@ static int evaluate_part(mls_loop *l, int split, int64_t most, mls_metric *out, 
         if (e->set)
             mls_error_set(l->error, "evaluation after step %lld: %s",
                           (long long)l->step, e->text);
+        if (!e->set && scores &&
+            !mls_scores_add(scores, mls_run_output(l->evaluation), b->label))
+            mls_error_set(l->error, "out of memory for the scores of an evaluation");
         sum.sum += s.sum;
         sum.count += s.count;
         sum.correct += s.correct;
     }
     return l->error->set ? 0 : mls_metrics_of(mls_feed_shape(l->feed), &sum, out, room);
+}
+
+static int evaluate_part(mls_loop *l, int split, int64_t most, mls_metric *out, int room)
+{
+    const mls_task_shape *h = mls_feed_shape(l->feed);
+    const int binary = h->loss == MLS_CROSS_ENTROPY && h->output == 2;
+    mls_scores scores = {0};
+    int n = evaluate_batches(l, split, most, binary ? &scores : NULL, out, room);
+    const double auc = n > 0 && n < room && binary ? mls_scores_auc(&scores) : NAN;
+    if (!isnan(auc)) out[n++] = (mls_metric){"auc", auc};
+    mls_scores_free(&scores);
+    return n;
 }
 
 int mls_loop_evaluate(mls_loop *l, int split, mls_metric *out, int room)

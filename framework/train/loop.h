@@ -21,7 +21,7 @@ typedef struct mls_sink {        /* any may be NULL                             
     /* After an optimiser step: loss, learning_rate, gradient_norm, clipped, tokens ...;
      * penalty, if components have any: what they added to the loss.                   */
     void (*step)(void *arg, int64_t step, const mls_metric *m, int n);
-    /* After an evaluation: loss, accuracy, nats, bits, perplexity, mse ...; best: 1 if
+    /* After an evaluation: loss, accuracy, auc (two classes), mse ...; best: 1 if
      * it is the best so far by the loss.                                              */
     void (*evaluation)(void *arg, int64_t step, int split, const mls_metric *m, int n, int best);
     /* A checkpoint is due; best: also keep it as the best.  0 = could not (stop).      */

@@ -1,6 +1,7 @@
 #include "train/metrics.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 int mls_metrics_of(const mls_task_shape *shape, const mls_loss_stats *sum,
                    mls_metric *out, int room)
@@ -24,4 +25,52 @@ int mls_metrics_of(const mls_task_shape *shape, const mls_loss_stats *sum,
     if (n > room) n = room;
     for (int i = 0; i < n; i++) out[i] = all[i];
     return n;
+}
+
+/* ---- area under the ROC curve */
+
+int mls_scores_add(mls_scores *s, mls_t y, const int32_t *label)
+{
+    const int64_t rows = y->dim[0] * y->dim[1];
+    if (s->n + rows > s->room) {
+        const int64_t room = 2 * (s->n + rows);
+        mls_score *at = realloc(s->at, (size_t)room * sizeof *at);
+        if (!at) return 0;
+        s->at = at;
+        s->room = room;
+    }
+    for (int64_t r = 0; r < rows; r++)
+        if (label[r] >= 0)
+            s->at[s->n++] = (mls_score){y->data[2 * r + 1] - y->data[2 * r], label[r] > 0};
+    return 1;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const float x = ((const mls_score *)a)->score, y = ((const mls_score *)b)->score;
+    return (x > y) - (x < y);
+}
+
+double mls_scores_auc(mls_scores *s)
+{
+    double pairs = 0.0, negatives = 0.0, positives = 0.0;
+    if (s->n > 1) qsort(s->at, (size_t)s->n, sizeof *s->at, ascending);
+    for (int64_t i = 0, end; i < s->n; i = end) {
+        double p = 0.0, n = 0.0;
+        for (end = i; end < s->n && s->at[end].score <= s->at[i].score; end++) {
+            p += s->at[end].positive;
+            n += !s->at[end].positive;
+        }
+        if (end == i) return NAN; /* a score that is NaN has no rank */
+        pairs += p * (negatives + 0.5 * n);
+        negatives += n;
+        positives += p;
+    }
+    return negatives * positives > 0.0 ? pairs / (negatives * positives) : NAN;
+}
+
+void mls_scores_free(mls_scores *s)
+{
+    free(s->at);
+    *s = (mls_scores){0};
 }

@@ -2,6 +2,8 @@
  * steps, and their gradients. */
 #include "small.h"
 
+#include "study/watch.h"
+
 enum { D = 3, T = 6, B = 2 };
 static bench k;
 static float seen[2][MAX_VALUES]; /* spikes, membrane */
@@ -130,11 +132,27 @@ static void a_band_upside_down_is_refused(void **state)
     mls_arena_free(&a);
 }
 
+/* The rate that a trial reports leaves padding out. */
+static void the_rate_is_of_real_steps(void **state)
+{
+    (void)state;
+    double rates, l1, volts;
+    mls_watch w;
+    open_neurons("lif, threshold: 0.7", "l1_weight: 0", 0);
+    run_all(&k);
+    by_hand(0.7, 1.0, &rates, &l1, &volts);
+    mls_watch_attach(&w, k.run, NULL, 1, &k.arena);
+    run_all(&k);
+    assert_float_equal(mls_watch_rate(&w), l1, 1e-9);
+    close_bench(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values),
         cmocka_unit_test(agrees_with_differences),
+        cmocka_unit_test(the_rate_is_of_real_steps),
         cmocka_unit_test(a_band_upside_down_is_refused),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -127,6 +127,32 @@ static void figures(void **state)
     assert_float_equal(m[1].value, 2.0, 0.0);
 }
 
+/* Against a count of all pairs, with ties; in two batches, one label unscored. */
+static void area_under_the_curve(void **state)
+{
+    (void)state;
+    float value[] = {0, 1, 0, 3, 1, 2, 0, -1, 5, 6, 0, 3, 0, 2, 0, 9};
+    int32_t label[] = {0, 1, 1, 0, 0, 1, 0, -1};
+    mls_tensor y = {value, NULL, {2, 2, 2, 1}, 8}, z = y;
+    mls_scores s = {0};
+    z.data = value + 8;
+    assert_int_equal(mls_scores_add(&s, &y, label), 1);
+    assert_true(isnan(mls_scores_auc(&(mls_scores){s.at, 1, 0})));
+    assert_int_equal(mls_scores_add(&s, &z, label + 4), 1);
+    assert_int_equal((int)s.n, 7);
+    double right = 0.0, pairs = 0.0;
+    for (int i = 0; i < 7; i++)
+        for (int j = 0; j < 7; j++) {
+            if (label[i] != 1 || label[j] != 0) continue;
+            const float a = value[2 * i + 1] - value[2 * i];
+            const float b = value[2 * j + 1] - value[2 * j];
+            right += a > b ? 1.0 : a < b ? 0.0 : 0.5;
+            pairs += 1.0;
+        }
+    assert_float_equal(mls_scores_auc(&s), right / pairs, 1e-15);
+    mls_scores_free(&s);
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -134,7 +160,7 @@ int main(void)
         cmocka_unit_test(schedules),
         cmocka_unit_test(adamw),
         cmocka_unit_test(sgd),
-        cmocka_unit_test(figures),
+        cmocka_unit_test(figures), cmocka_unit_test(area_under_the_curve),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
