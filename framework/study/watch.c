@@ -54,7 +54,8 @@ void mls_watch_attach(mls_watch *w, mls_run *run, mls_recorder *recorder,
                       int evaluating, mls_arena *a)
 {
     mls_channel *list = NULL;
-    *w = (mls_watch){ .run = run, .recorder = recorder, .evaluating = evaluating, .told = -1 };
+    *w = (mls_watch){ .run = run, .recorder = recorder, .evaluating = evaluating,
+                      .told = -1 };
     if (!run) return;
     if (recorder) w->inner = mls_recorder_observer(recorder);
     const int n = evaluating ? mls_run_channels(run, &list, a) : 0;
