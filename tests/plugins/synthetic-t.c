@@ -560,7 +560,7 @@ static void listops_agrees_with_the_published_set(void **state)
              data ? data : "../shared/data");
     if (access(path, R_OK)) {
         print_message("# not compared: there is no %s\n", path);
-        return; /* skip() of cmocka writes "not ok", which counts as a failure */
+        skip();
     }
     snprintf(options, sizeof options, "path: '%s'", path);
     opened("task.listops", options);
