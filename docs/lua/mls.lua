@@ -204,7 +204,7 @@ local TaskSettings = {}
 ---@field vocabulary? integer tokens are 0 to vocabulary - 1; absent: real-valued input
 ---@field input? integer features of a real-valued input
 ---@field output integer classes, or features of the target
----@field loss? "cross_entropy"|"mse" cross_entropy unless given
+---@field loss? "cross_entropy"|"mse"|"mae" cross_entropy unless given
 ---@field per_step? boolean a target at every step, not one for the sequence
 ---@field has_mask? boolean samples may be shorter than steps
 ---@field has_dt? boolean steps have their own lengths
@@ -872,6 +872,12 @@ function Context:store(state, value) end
 ---@param help? string what it is
 function Context:tap(name, value, unit, help) end
 
+--- Forward: adds weight * mean of x over real steps to the training loss.
+---@param name string of the penalty, and of its channel
+---@param x mls.Tensor what is to be small
+---@param weight number of the mean
+function Context:penalty(name, x, weight) end
+
 --- Forward: is anybody recording the tap.
 ---@param name string of the tap
 ---@return boolean
@@ -1018,6 +1024,12 @@ function mls.loss.cross_entropy(y, labels, mask) end
 ---@return mls.Tensor # one number
 function mls.loss.mse(y, target) end
 
+--- Mean absolute error over scored values.
+---@param y mls.Tensor output of a forward
+---@param target mls.Batch|mls.Tensor|table values, NaN not scored
+---@return mls.Tensor # one number
+function mls.loss.mae(y, target) end
+
 --- Mean of all values, as a loss of your own.
 ---@param x mls.Tensor made of a forward's output
 ---@return mls.Tensor # one number
@@ -1056,12 +1068,97 @@ function mls.progress(n, options) end
 --- Turns the stream of real values into spikes (or, as a control, into values). It stands at the input of a branch; its membrane is there for adapters that read more than spikes.
 mls.encoder = {}
 
+---@class mls.encoder.alif.Options
+---@field units? integer neurons; 0: the network's width (default 0; 0 to 65536)
+---@field project? boolean feed W x + b; false: x is the current (default true)
+---@field alpha? number membrane decay per step (default 0.9 1/step; 0 to 1)
+---@field rho? number decay of the adaptation per step (default 0.99 1/step; 0 to 1)
+---@field threshold? number threshold without adaptation (default 1; 0.001 to 1000)
+---@field strength? number how far the threshold rises with the adaptation (default 1.8; 0 to 1000)
+---@field normalize? boolean a spike adds 1 - rho to the adaptation; false: 1 (default true)
+---@field learn_alpha? "none"|"scalar"|"unit" train alpha through a sigmoid (default none)
+---@field learn_rho? "none"|"scalar"|"unit" train rho through a sigmoid (default none)
+---@field learn_strength? "none"|"scalar"|"unit" train the strength (default none)
+---@field recurrent? "none"|"one_to_one"|"all_to_all" what spikes of the step before add to the current: nothing, each to its own unit, or each to every unit (default none)
+---@field feedback? number weight that one_to_one starts with (default 1; -100 to 100)
+---@field fire_on_equal? boolean spike at u = threshold too (default false)
+---@field detach_reset? boolean no gradient through the reset (default true)
+---@field surrogate? "fast_sigmoid"|"atan"|"sigmoid"|"triangle"|"erf"|"rectangle"|"straight_through" derivative of the spike (default fast_sigmoid)
+---@field slope? number steepness of the surrogate; 0: its own default, in the order of the choices 25, 2, 25, 1, 2, 1 and none (default 0; 0 to 1000)
+---@field steps? integer inner steps per token, all with the token's current (default 1; 1 to 1024)
+---@field readout? "mean"|"last"|"sum" output of a token over its inner steps (default mean)
+---@field rate_low? number least rate of a unit, spikes per inner step, with rate_weight (default 0.02 1/step; 0 to 1)
+---@field rate_high? number greatest rate of a unit, likewise (default 0.2 1/step; 0 to 1)
+---@field rate_weight? number weight in the training loss of the squared distance of rates from that band (default 0; 0 to 1000000)
+---@field l1_weight? number weight in the training loss of the mean spikes (default 0; 0 to 1000000)
+---@field voltage_weight? number weight in the training loss of the squared excess of the membrane over threshold, up or down (default 0; 0 to 1000000)
+
+--- Leaky integrate-and-fire neurons whose threshold rises with their spikes.
+---@param options? mls.encoder.alif.Options
+---@return mls.Component
+function mls.encoder.alif(options) end
+
+---@class mls.encoder.delta.Options
+---@field units? integer outputs, two for each channel with polarity both; 0: the network's width (default 0; 0 to 65536)
+---@field project? boolean channels are W x + b; false: each input is a channel (default true)
+---@field threshold? number change from one step to the next that is an event (default 0.1; 1e-06 to 1000)
+---@field polarity? "both"|"on" events of rises and falls, or of rises (default both)
+---@field first? "zero"|"itself" what the first step is compared with (default zero)
+---@field surrogate? "fast_sigmoid"|"atan"|"sigmoid"|"triangle"|"erf"|"rectangle"|"straight_through" derivative of the spike (default fast_sigmoid)
+---@field slope? number steepness of the surrogate; 0: its own default, in the order of the choices 25, 2, 25, 1, 2, 1 and none (default 0; 0 to 1000)
+
+--- Delta code: spikes where a channel rises or falls, as an event camera's.
+---@param options? mls.encoder.delta.Options
+---@return mls.Component
+function mls.encoder.delta(options) end
+
 ---@class mls.encoder.identity.Options
 
 --- No encoding: values pass through unchanged.
 ---@param options? mls.encoder.identity.Options
 ---@return mls.Component
 function mls.encoder.identity(options) end
+
+---@class mls.encoder.izhikevich.Options
+---@field units? integer neurons; 0: the network's width (default 0; 0 to 65536)
+---@field project? boolean feed W x + b; false: x is the current (default true)
+---@field preset? "tonic_spiking"|"phasic_spiking"|"tonic_bursting"|"phasic_bursting"|"mixed_mode"|"frequency_adaptation"|"class_1"|"class_2"|"regular_spiking"|"intrinsically_bursting"|"chattering"|"fast_spiking"|"low_threshold"|"thalamo_cortical"|"resonator"|"custom" firing pattern: names of the papers of 2004, then of 2003; custom: as a, b, c and d say (default tonic_spiking)
+---@field a? number rate of the recovery, with preset custom (default 0.02 1/ms; 0 to 1)
+---@field b? number what v does to the recovery, with preset custom (default 0.2; -1 to 1)
+---@field c? number v after a spike, with preset custom (default -65 mV; -100 to 0)
+---@field d? number what a spike adds to the recovery, with preset custom (default 6 mV; -100 to 100)
+---@field gain? number current of an input of 1; steady firing begins at 4 to 10 (default 20; 0 to 10000)
+---@field dt? number length of an inner step (default 0.5 ms; 0.001 to 1)
+---@field detach_reset? boolean no gradient through the reset (default true)
+---@field surrogate? "fast_sigmoid"|"atan"|"sigmoid"|"triangle"|"erf"|"rectangle" derivative of the spike (default fast_sigmoid)
+---@field slope? number steepness of the surrogate; 0: its own default, in the order of the choices 25, 2, 25, 1, 2, 1 and none (default 0; 0 to 1000)
+---@field steps? integer inner steps per token, all with the token's current (default 1; 1 to 1024)
+---@field readout? "mean"|"last"|"sum" output of a token over its inner steps (default mean)
+---@field rate_low? number least rate of a unit, spikes per inner step, with rate_weight (default 0.02 1/step; 0 to 1)
+---@field rate_high? number greatest rate of a unit, likewise (default 0.2 1/step; 0 to 1)
+---@field rate_weight? number weight in the training loss of the squared distance of rates from that band (default 0; 0 to 1000000)
+---@field l1_weight? number weight in the training loss of the mean spikes (default 0; 0 to 1000000)
+
+--- Izhikevich's neurons: spiking, bursting and adapting patterns by name.
+---@param options? mls.encoder.izhikevich.Options
+---@return mls.Component
+function mls.encoder.izhikevich(options) end
+
+---@class mls.encoder.latency.Options
+---@field units? integer outputs, a multiple of those of a channel; 0: the network's width (default 0; 0 to 65536)
+---@field project? boolean channels are W x + b; false: each input is a channel (default true)
+---@field squash? "sigmoid"|"clip" how a channel's value gets into 0 to 1 (default sigmoid)
+---@field steps? integer inner steps per token, the outputs of a channel (default 4; 1 to 1024)
+---@field law? "linear"|"logarithmic" how the time of the spike falls with the value (default linear)
+---@field normalize? boolean spread the times over all steps; false: by tau (default true)
+---@field tau? number time constant when normalize is off (default 1 steps; 0.001 to 1000)
+---@field threshold? number value that fires last, or with clip the least that fires (default 0.01; 0.0001 to 0.9)
+---@field clip? boolean no spike below the threshold (default false)
+
+--- Latency code: one spike for each value, the sooner the larger it is.
+---@param options? mls.encoder.latency.Options
+---@return mls.Component
+function mls.encoder.latency(options) end
 
 ---@class mls.encoder.lif.Options
 ---@field units? integer neurons; 0: the network's width (default 0; 0 to 65536)
@@ -1072,17 +1169,160 @@ function mls.encoder.identity(options) end
 ---@field reset_delay? boolean reset one step after the spike, as snnTorch; false: in the same step (default true)
 ---@field detach_reset? boolean no gradient through the reset (default true)
 ---@field fire_on_equal? boolean spike at u = threshold too (default false)
----@field surrogate? "fast_sigmoid"|"atan"|"sigmoid" derivative of the spike (default fast_sigmoid)
----@field slope? number steepness of the surrogate; 0: its own default, 25, 2 and 25 (default 0; 0 to 1000)
+---@field surrogate? "fast_sigmoid"|"atan"|"sigmoid"|"triangle"|"erf"|"rectangle"|"straight_through" derivative of the spike (default fast_sigmoid)
+---@field slope? number steepness of the surrogate; 0: its own default, in the order of the choices 25, 2, 25, 1, 2, 1 and none (default 0; 0 to 1000)
 ---@field steps? integer inner steps per token, all with the token's current (default 1; 1 to 1024)
 ---@field readout? "mean"|"last"|"sum" output of a token over its inner steps (default mean)
 ---@field learn_beta? "none"|"scalar"|"unit" train the decay, kept in [0, 1] (default none)
 ---@field learn_threshold? "none"|"scalar"|"unit" train the threshold (default none)
+---@field rate_low? number least rate of a unit, spikes per inner step, with rate_weight (default 0.02 1/step; 0 to 1)
+---@field rate_high? number greatest rate of a unit, likewise (default 0.2 1/step; 0 to 1)
+---@field rate_weight? number weight in the training loss of the squared distance of rates from that band (default 0; 0 to 1000000)
+---@field l1_weight? number weight in the training loss of the mean spikes (default 0; 0 to 1000000)
+---@field voltage_weight? number weight in the training loss of the squared excess of the membrane over threshold, up or down (default 0; 0 to 1000000)
 
 --- Leaky integrate-and-fire neurons, exactly as snnTorch's Leaky.
 ---@param options? mls.encoder.lif.Options
 ---@return mls.Component
 function mls.encoder.lif(options) end
+
+---@class mls.encoder.phase.Options
+---@field units? integer outputs, a multiple of those of a channel; 0: the network's width (default 0; 0 to 65536)
+---@field project? boolean channels are W x + b; false: each input is a channel (default true)
+---@field squash? "sigmoid"|"clip" how a channel's value gets into 0 to 1 (default sigmoid)
+---@field bits? integer phases of a cycle (default 4; 1 to 24)
+---@field detach_residue? boolean no gradient through what a bit leaves to the next (default true)
+---@field surrogate? "fast_sigmoid"|"atan"|"sigmoid"|"triangle"|"erf"|"rectangle"|"straight_through" derivative of the spike (default fast_sigmoid)
+---@field slope? number steepness of the surrogate; 0: its own default, in the order of the choices 25, 2, 25, 1, 2, 1 and none (default 0; 0 to 1000)
+
+--- Phase code: the bits of a channel's value as weighted spikes.
+---@param options? mls.encoder.phase.Options
+---@return mls.Component
+function mls.encoder.phase(options) end
+
+---@class mls.encoder.plif.Options
+---@field units? integer neurons; 0: the network's width (default 0; 0 to 65536)
+---@field project? boolean feed W x + b; false: x is the current (default true)
+---@field tau? number membrane time constant, or where it starts when it learns (default 2 steps; 1.01 to 10000)
+---@field learn_tau? "scalar"|"unit"|"none" train 1/tau through a sigmoid: one for all units, one each, or not (default scalar)
+---@field decay_input? boolean divide the current by tau, as the leak (default true)
+---@field threshold? number firing threshold (default 1; 0.001 to 1000)
+---@field reset? "subtract"|"zero" what a spike does to the membrane (default subtract)
+---@field detach_reset? boolean no gradient through the reset (default true)
+---@field surrogate? "fast_sigmoid"|"atan"|"sigmoid"|"triangle"|"erf"|"rectangle"|"straight_through" derivative of the spike (default fast_sigmoid)
+---@field slope? number steepness of the surrogate; 0: its own default, in the order of the choices 25, 2, 25, 1, 2, 1 and none (default 0; 0 to 1000)
+---@field steps? integer inner steps per token, all with the token's current (default 1; 1 to 1024)
+---@field readout? "mean"|"last"|"sum" output of a token over its inner steps (default mean)
+---@field rate_low? number least rate of a unit, spikes per inner step, with rate_weight (default 0.02 1/step; 0 to 1)
+---@field rate_high? number greatest rate of a unit, likewise (default 0.2 1/step; 0 to 1)
+---@field rate_weight? number weight in the training loss of the squared distance of rates from that band (default 0; 0 to 1000000)
+---@field l1_weight? number weight in the training loss of the mean spikes (default 0; 0 to 1000000)
+---@field voltage_weight? number weight in the training loss of the squared excess of the membrane over threshold, up or down (default 0; 0 to 1000000)
+
+--- Parametric leaky integrate-and-fire: the membrane's time constant learns.
+---@param options? mls.encoder.plif.Options
+---@return mls.Component
+function mls.encoder.plif(options) end
+
+---@class mls.encoder.population.Options
+---@field units? integer outputs, a multiple of those of a channel; 0: the network's width (default 0; 0 to 65536)
+---@field project? boolean channels are W x + b; false: each input is a channel (default true)
+---@field squash? "sigmoid"|"clip" how a channel's value gets into 0 to 1 (default sigmoid)
+---@field fields? integer receptive fields of a channel (default 4; 1 to 1024)
+---@field sigma? number width of a field, in distances between centres (default 1; 0.01 to 1000)
+---@field threshold? number activation above which a unit spikes (default 0.5; 0.001 to 1)
+---@field surrogate? "fast_sigmoid"|"atan"|"sigmoid"|"triangle"|"erf"|"rectangle"|"straight_through" derivative of the spike (default fast_sigmoid)
+---@field slope? number steepness of the surrogate; 0: its own default, in the order of the choices 25, 2, 25, 1, 2, 1 and none (default 0; 0 to 1000)
+
+--- Population code: units with Gaussian receptive fields over a channel's range.
+---@param options? mls.encoder.population.Options
+---@return mls.Component
+function mls.encoder.population(options) end
+
+---@class mls.encoder.rate.Options
+---@field gain? number rate of a value of 1 (default 1; -1000 to 1000)
+---@field offset? number rate of a value of 0 (default 0 1/step; -1000 to 1000)
+---@field law? "bernoulli"|"poisson" probability of a spike: the rate, or that of any event at that rate (default bernoulli)
+---@field steps? integer inner steps per token, each with a draw of its own (default 1; 1 to 1024)
+---@field readout? "mean"|"last"|"sum" output of a token over its inner steps (default mean)
+
+--- Random spikes whose rate follows the value (Bernoulli or Poisson).
+---@param options? mls.encoder.rate.Options
+---@return mls.Component
+function mls.encoder.rate(options) end
+
+---@class mls.encoder.rlif.Options
+---@field units? integer neurons; 0: the network's width (default 0; 0 to 65536)
+---@field project? boolean feed W x + b; false: x is the current (default true)
+---@field beta? number membrane decay per step (default 0.9 1/step; 0 to 1)
+---@field threshold? number firing threshold (default 1; 0.001 to 1000)
+---@field learn_beta? "none"|"scalar"|"unit" train beta through a sigmoid (default none)
+---@field learn_threshold? "none"|"scalar"|"unit" train the threshold (default none)
+---@field reset? "subtract"|"subtract_beta"|"zero"|"zero_full"|"none" what a spike does to the membrane (default subtract)
+---@field recurrent? "all_to_all"|"one_to_one" spikes of the step before reach every unit, or their own alone (default all_to_all)
+---@field feedback? number weight that one_to_one starts with (default 1; -100 to 100)
+---@field detach_reset? boolean no gradient through the reset (default true)
+---@field surrogate? "fast_sigmoid"|"atan"|"sigmoid"|"triangle"|"erf"|"rectangle"|"straight_through" derivative of the spike (default fast_sigmoid)
+---@field slope? number steepness of the surrogate; 0: its own default, in the order of the choices 25, 2, 25, 1, 2, 1 and none (default 0; 0 to 1000)
+---@field steps? integer inner steps per token, all with the token's current (default 1; 1 to 1024)
+---@field readout? "mean"|"last"|"sum" output of a token over its inner steps (default mean)
+---@field rate_low? number least rate of a unit, spikes per inner step, with rate_weight (default 0.02 1/step; 0 to 1)
+---@field rate_high? number greatest rate of a unit, likewise (default 0.2 1/step; 0 to 1)
+---@field rate_weight? number weight in the training loss of the squared distance of rates from that band (default 0; 0 to 1000000)
+---@field l1_weight? number weight in the training loss of the mean spikes (default 0; 0 to 1000000)
+---@field voltage_weight? number weight in the training loss of the squared excess of the membrane over threshold, up or down (default 0; 0 to 1000000)
+
+--- Recurrent leaky integrate-and-fire neurons, as snnTorch's RLeaky.
+---@param options? mls.encoder.rlif.Options
+---@return mls.Component
+function mls.encoder.rlif(options) end
+
+---@class mls.encoder.spike_mlp.Options
+---@field units? integer neurons of the second layer; 0: the network's width (default 0; 0 to 65536)
+---@field hidden? integer neurons of the first layer; 0: twice units (default 0; 0 to 65536)
+---@field beta? number membrane decay per step (default 0.9 1/step; 0 to 1)
+---@field threshold? number firing threshold (default 1; 0.001 to 1000)
+---@field dropout? number probability that a spike of the first layer is lost while training (default 0.2; 0 to 0.99)
+---@field reset? "subtract"|"subtract_beta"|"zero"|"zero_full"|"none" what a spike does to the membrane (default subtract)
+---@field detach_reset? boolean no gradient through the reset (default true)
+---@field surrogate? "fast_sigmoid"|"atan"|"sigmoid"|"triangle"|"erf"|"rectangle"|"straight_through" derivative of the spike (default fast_sigmoid)
+---@field slope? number steepness of the surrogate; 0: its own default, in the order of the choices 25, 2, 25, 1, 2, 1 and none (default 0; 0 to 1000)
+---@field steps? integer inner steps per token, all with the token's input (default 1; 1 to 1024)
+---@field readout? "mean"|"last"|"sum" output of a token over its inner steps (default mean)
+
+--- Two layers of leaky integrate-and-fire neurons with dropout between them.
+---@param options? mls.encoder.spike_mlp.Options
+---@return mls.Component
+function mls.encoder.spike_mlp(options) end
+
+---@class mls.encoder.synaptic.Options
+---@field units? integer neurons; 0: the network's width (default 0; 0 to 65536)
+---@field project? boolean feed W x + b; false: x is the current (default true)
+---@field alpha? number decay of the current per step (default 0.9 1/step; 0 to 1)
+---@field beta? number membrane decay per step (default 0.9 1/step; 0 to 1)
+---@field threshold? number firing threshold (default 1; 0.001 to 1000)
+---@field learn_alpha? "none"|"scalar"|"unit" train alpha through a sigmoid (default none)
+---@field learn_beta? "none"|"scalar"|"unit" train beta through a sigmoid (default none)
+---@field learn_threshold? "none"|"scalar"|"unit" train the threshold (default none)
+---@field reset? "subtract"|"subtract_beta"|"zero"|"zero_full"|"none" what a spike does to the membrane (default subtract)
+---@field recurrent? "none"|"one_to_one"|"all_to_all" what spikes of the step before add to the current: nothing, each to its own unit, or each to every unit (default none)
+---@field feedback? number weight that one_to_one starts with (default 1; -100 to 100)
+---@field fire_on_equal? boolean spike at u = threshold too (default false)
+---@field detach_reset? boolean no gradient through the reset (default true)
+---@field surrogate? "fast_sigmoid"|"atan"|"sigmoid"|"triangle"|"erf"|"rectangle"|"straight_through" derivative of the spike (default fast_sigmoid)
+---@field slope? number steepness of the surrogate; 0: its own default, in the order of the choices 25, 2, 25, 1, 2, 1 and none (default 0; 0 to 1000)
+---@field steps? integer inner steps per token, all with the token's current (default 1; 1 to 1024)
+---@field readout? "mean"|"last"|"sum" output of a token over its inner steps (default mean)
+---@field rate_low? number least rate of a unit, spikes per inner step, with rate_weight (default 0.02 1/step; 0 to 1)
+---@field rate_high? number greatest rate of a unit, likewise (default 0.2 1/step; 0 to 1)
+---@field rate_weight? number weight in the training loss of the squared distance of rates from that band (default 0; 0 to 1000000)
+---@field l1_weight? number weight in the training loss of the mean spikes (default 0; 0 to 1000000)
+---@field voltage_weight? number weight in the training loss of the squared excess of the membrane over threshold, up or down (default 0; 0 to 1000000)
+
+--- Current-based leaky integrate-and-fire neurons, as snnTorch's Synaptic.
+---@param options? mls.encoder.synaptic.Options
+---@return mls.Component
+function mls.encoder.synaptic(options) end
 
 --- Turns spikes back into values for what follows: a rate, a trace, the membrane, or the spikes as they are.
 mls.adapter = {}
@@ -1112,6 +1352,19 @@ function mls.adapter.potential(options) end
 ---@return mls.Component
 function mls.adapter.rate(options) end
 
+---@class mls.adapter.spike_feedback.Options
+---@field units? integer spike trains; 0: the network's width (default 0; 0 to 65536)
+---@field spike? "bernoulli"|"threshold" spikes by chance, or where p is above a threshold (default bernoulli)
+---@field threshold? number threshold of p, or where it starts when it learns (default 0.5; 0.001 to 0.999)
+---@field learn_threshold? "scalar"|"unit"|"none" train the threshold: one for all units, one each, or not (default scalar)
+---@field surrogate? "fast_sigmoid"|"atan"|"sigmoid"|"triangle"|"erf"|"rectangle"|"straight_through" derivative of the spike at a threshold (default fast_sigmoid)
+---@field slope? number steepness of the surrogate; 0: its own default, in the order of the choices 25, 2, 25, 1, 2, 1 and none (default 0; 0 to 1000)
+
+--- Values to spikes: what a mixer sends back to an encoder.
+---@param options? mls.adapter.spike_feedback.Options
+---@return mls.Component
+function mls.adapter.spike_feedback(options) end
+
 ---@class mls.adapter.temporal.Options
 ---@field units? integer outputs; 0: the network's width (default 0; 0 to 65536)
 ---@field tau? number time constant of the trace (default 20 steps; 0.01 to 1000000)
@@ -1128,15 +1381,25 @@ mls.liquid = {}
 
 ---@class mls.liquid.cfc.Options
 ---@field units? integer hidden units, 0 for the width of the network (default 0; 0 to 65536)
+---@field mode? "default"|"pure"|"no_gate" how the heads make the new state: gated mean, closed-form solution, or sum (default default)
 ---@field backbone_units? integer units of each backbone layer (default 128; 1 to 65536)
 ---@field backbone_layers? integer backbone layers before the heads (default 1; 0 to 8)
 ---@field activation? "lecun_tanh"|"silu"|"relu"|"tanh"|"gelu" activation of the backbone (default lecun_tanh)
----@field head_activation? "tanh"|"lecun_tanh" activation of the two value heads (default tanh)
+---@field head_activation? "tanh"|"lecun_tanh" activation of the two value heads; none in mode pure (default tanh)
+---@field mixed_memory? boolean put an LSTM before the cell, which carries memory past its time constants (default false)
 
 --- Closed-form continuous-time cell.
 ---@param options? mls.liquid.cfc.Options
 ---@return mls.Component
 function mls.liquid.cfc(options) end
+
+---@class mls.liquid.gru.Options
+---@field units? integer hidden units, 0 for the width of the network (default 0; 0 to 65536)
+
+--- Gated recurrent unit, a control without continuous time.
+---@param options? mls.liquid.gru.Options
+---@return mls.Component
+function mls.liquid.gru(options) end
 
 ---@class mls.liquid.identity.Options
 
@@ -1144,6 +1407,61 @@ function mls.liquid.cfc(options) end
 ---@param options? mls.liquid.identity.Options
 ---@return mls.Component
 function mls.liquid.identity(options) end
+
+---@class mls.liquid.lstm.Options
+---@field units? integer hidden units, 0 for the width of the network (default 0; 0 to 65536)
+
+--- Long short-term memory, a control without continuous time.
+---@param options? mls.liquid.lstm.Options
+---@return mls.Component
+function mls.liquid.lstm(options) end
+
+---@class mls.liquid.ltc.Options
+---@field units? integer neurons in all, 0 for as few as the wiring needs (default 0; 0 to 65536)
+---@field outputs? integer motor neurons, whose values are given; 0 for the width of the network (default 0; 0 to 65536)
+---@field wiring? "full"|"random"|"ncp"|"auto_ncp" who is connected to whom (default full)
+---@field sparsity? number wiring random: share of pairs left out, below 1; auto_ncp: from 0.1 (default 0.5; 0 to 1)
+---@field wiring_seed? integer seed of the wiring alone; -1 for that of ncps, 1111 or 22222 (default -1; -1 to 4294967295)
+---@field inter? integer wiring ncp: inter neurons (default 12; 1 to 65536)
+---@field command? integer wiring ncp: command neurons (default 8; 1 to 65536)
+---@field sensory_fanout? integer wiring ncp: inter neurons that an input reaches (default 4; 1 to 65536)
+---@field inter_fanout? integer wiring ncp: command neurons that an inter neuron reaches (default 4; 1 to 65536)
+---@field recurrent_command? integer wiring ncp: synapses drawn among command neurons (default 4; 0 to 65536)
+---@field motor_fanin? integer wiring ncp: command neurons that reach a motor neuron (default 4; 1 to 65536)
+---@field wiring_file? string HDF5 file with the wiring, in place of a drawn one (default none)
+---@field self_connections? boolean wiring full: neurons are connected to themselves too (default true)
+---@field solver? "semi_implicit"|"euler"|"rk4" how a step is integrated (default semi_implicit)
+---@field ode_unfolds? integer substeps of a step (default 6; 1 to 64)
+---@field positivity? "softplus"|"clip" what keeps w, gleak and cm positive (default softplus)
+---@field epsilon? number added to the conductance that the semi-implicit solver divides by (default 1e-08; 0 to 1)
+---@field input_mapping? "affine"|"linear"|"none" gain and offset of every input (default affine)
+---@field output_mapping? "affine"|"linear"|"none" gain and offset of every motor neuron (default affine)
+
+--- Liquid time-constant cell: neurons whose conductances set their own time constants.
+---@param options? mls.liquid.ltc.Options
+---@return mls.Component
+function mls.liquid.ltc(options) end
+
+---@class mls.liquid.wired_cfc.Options
+---@field units? integer neurons in all, 0 for as few as the wiring needs (default 0; 0 to 65536)
+---@field outputs? integer motor neurons, whose values are given; 0 for the width of the network (default 0; 0 to 65536)
+---@field wiring? "auto_ncp"|"full"|"random"|"ncp" who is connected to whom (default auto_ncp)
+---@field sparsity? number wiring random: share of pairs left out, below 1; auto_ncp: from 0.1 (default 0.5; 0 to 1)
+---@field wiring_seed? integer seed of the wiring alone; -1 for that of ncps, 1111 or 22222 (default -1; -1 to 4294967295)
+---@field inter? integer wiring ncp: inter neurons (default 12; 1 to 65536)
+---@field command? integer wiring ncp: command neurons (default 8; 1 to 65536)
+---@field sensory_fanout? integer wiring ncp: inter neurons that an input reaches (default 4; 1 to 65536)
+---@field inter_fanout? integer wiring ncp: command neurons that an inter neuron reaches (default 4; 1 to 65536)
+---@field recurrent_command? integer wiring ncp: synapses drawn among command neurons (default 4; 0 to 65536)
+---@field motor_fanin? integer wiring ncp: command neurons that reach a motor neuron (default 4; 1 to 65536)
+---@field wiring_file? string HDF5 file with the wiring, in place of a drawn one (default none)
+---@field mode? "default"|"pure"|"no_gate" how the heads make the new state, as in cfc (default default)
+---@field head_activation? "tanh"|"lecun_tanh" activation of the two value heads; none in mode pure (default tanh)
+
+--- Closed-form cells in layers joined by a wiring: sensory, inter, command, motor.
+---@param options? mls.liquid.wired_cfc.Options
+---@return mls.Component
+function mls.liquid.wired_cfc(options) end
 
 --- Mixes over time: a state space model, attention or, as a control, nothing. Another branch may steer what its state takes in and gives out.
 mls.mixer = {}
@@ -1166,12 +1484,26 @@ function mls.mixer.attention(options) end
 ---@return mls.Component
 function mls.mixer.identity(options) end
 
+---@class mls.mixer.linear_attention.Options
+---@field heads? integer heads; must divide the width (default 4; 1 to 4096)
+---@field decay? "none"|"fixed"|"learned" whether old steps fade, at rates of each head, and if those are trained (default none)
+---@field normalise? "keys"|"rms"|"none" divide a head by the sum of its weights, or by its root mean square (default keys)
+---@field gate? boolean multiply the heads by silu of a projection of the input (default false)
+
+--- Causal linear attention: a sum of keys times values in place of a window.
+---@param options? mls.mixer.linear_attention.Options
+---@return mls.Component
+function mls.mixer.linear_attention(options) end
+
 ---@class mls.mixer.mamba.Options
 ---@field state? integer states N of each channel (default 16; 1 to 256)
 ---@field conv? integer length of the convolution (default 4 steps; 2 to 64)
 ---@field expand? integer inner channels for each input channel (default 2; 1 to 16)
 ---@field dt_rank? integer rank of the step size's projection; 0 means a sixteenth of the width (default 0; 0 to 4096)
----@field discretization? "zoh_a_euler_b"|"zoh" how B enters: Euler as every public Mamba, or exactly held (default zoh_a_euler_b)
+---@field discretization? "zoh_a_euler_b"|"zoh"|"bilinear" of A and B: held and Euler as in every public Mamba, both exactly held, or both by the trapezoidal rule (Tustin) (default zoh_a_euler_b)
+---@field selective_delta? boolean the step size depends on the input; off: one learned step size per channel (default true)
+---@field selective_b? boolean B depends on the input; off: a learned vector (default true)
+---@field selective_c? boolean C depends on the input; off: a learned vector (default true)
 ---@field dt_min? number least step size at the start (default 0.001; 1e-06 to 10)
 ---@field dt_max? number largest step size at the start (default 0.1; 1e-06 to 10)
 ---@field dt_floor? number step sizes start no lower (default 0.0001; 0 to 10)
@@ -1180,6 +1512,23 @@ function mls.mixer.identity(options) end
 ---@param options? mls.mixer.mamba.Options
 ---@return mls.Component
 function mls.mixer.mamba(options) end
+
+---@class mls.mixer.mamba2.Options
+---@field state? integer states N of each channel (default 128; 1 to 1024)
+---@field head? integer channels P of a head; 0 means the largest divisor of the inner width up to 64 (default 0; 0 to 65536)
+---@field groups? integer groups of heads with B, C and norm of their own; must divide the heads (default 1; 1 to 1024)
+---@field conv? integer length of the convolution (default 4 steps; 2 to 64)
+---@field expand? integer inner channels for each input channel (default 2; 1 to 16)
+---@field dt_min? number least step size at the start (default 0.001; 1e-06 to 10)
+---@field dt_max? number largest step size at the start (default 0.1; 1e-06 to 10)
+---@field dt_floor? number step sizes start no lower (default 0.0001; 0 to 10)
+---@field a_min? number -A starts uniform from here (default 1; 1e-06 to 1000)
+---@field a_max? number -A starts uniform up to here (default 16; 1e-06 to 1000)
+
+--- Mamba-2 block (SSD): a selective state space model with one decay per head.
+---@param options? mls.mixer.mamba2.Options
+---@return mls.Component
+function mls.mixer.mamba2(options) end
 
 ---@class mls.mixer.mlp.Options
 ---@field ratio? integer hidden width over the width of the input (default 4; 1 to 64)
@@ -1190,14 +1539,46 @@ function mls.mixer.mamba(options) end
 ---@return mls.Component
 function mls.mixer.mlp(options) end
 
+---@class mls.mixer.multiscale.Options
+---@field scales? integer how many recurrences; their strides are 1, base, base squared and so on (default 3; 1 to 6)
+---@field base? integer each stride over the one before it (default 2; 2 to 8)
+---@field channels? integer channels of each scale; 0 means the width of in (default 0; 0 to 65536)
+---@field memory_min? number least time constant at the start, in ticks of a scale (default 2 steps; 1.001 to 1000000)
+---@field memory_max? number largest time constant at the start, in ticks of a scale (default 32 steps; 1.001 to 1000000)
+
+--- Gated recurrences on strides 1, 2, 4 and so on, each held between its ticks.
+---@param options? mls.mixer.multiscale.Options
+---@return mls.Component
+function mls.mixer.multiscale(options) end
+
+---@class mls.mixer.s4d.Options
+---@field state? integer states N of each channel, even: N / 2 complex modes (default 64; 2 to 1024)
+---@field dt_min? number least step size at the start (default 0.001; 1e-06 to 10)
+---@field dt_max? number largest step size at the start (default 0.1; 1e-06 to 10)
+---@field dropout? number share of activations left out in training, before the output projection (default 0; 0 to 0.9)
+
+--- S4D: a diagonal state space model with fixed dynamics.
+---@param options? mls.mixer.s4d.Options
+---@return mls.Component
+function mls.mixer.s4d(options) end
+
 --- Makes one stream of two.
 mls.fusion = {}
 
+---@class mls.fusion.concat.Options
+---@field bias? boolean add a bias (default true)
+
+--- Puts two streams side by side and maps them linearly to the width of the first.
+---@param options? mls.fusion.concat.Options
+---@return mls.Component
+function mls.fusion.concat(options) end
+
 ---@class mls.fusion.cross_attention.Options
 ---@field heads? integer heads; must divide the width (default 8; 1 to 4096)
----@field window? integer how many steps a step sees, itself included; 0 is the sequence length (default 0 steps; 0 to 16777216)
+---@field mode? "causal"|"full"|"heads" what a step sees: steps up to itself, every step (for classification), or the other stream's heads at the same step (default causal)
+---@field window? integer how many steps mode = causal sees, itself included; 0 is the sequence length (default 0 steps; 0 to 16777216)
 ---@field positions? "none"|"rotary" rotate queries and keys by their positions, or not (default none)
----@field bidirectional? boolean every step sees the whole sequence; for classification, keeps no state (default false)
+---@field bidirectional? boolean the same as mode = full (default false)
 ---@field weight? "fixed"|"learned"|"gate" how the two enhanced streams are weighted (default fixed)
 ---@field alpha? number share of a: of weight = fixed, and the start of weight = learned (default 0.5; 0 to 1)
 ---@field gate_heads? integer heads of weight = gate; must divide the width (default 4; 1 to 4096)
@@ -1206,6 +1587,14 @@ mls.fusion = {}
 ---@param options? mls.fusion.cross_attention.Options
 ---@return mls.Component
 function mls.fusion.cross_attention(options) end
+
+---@class mls.fusion.film.Options
+---@field bound? "none"|"tanh" what gamma goes through; tanh keeps the scale between 0 and 2 (default none)
+
+--- Feature-wise affine: one stream scales and shifts the other.
+---@param options? mls.fusion.film.Options
+---@return mls.Component
+function mls.fusion.film(options) end
 
 ---@class mls.fusion.gate.Options
 ---@field heads? integer gates; must divide the width (default 4; 1 to 1024)
@@ -1216,11 +1605,21 @@ function mls.fusion.cross_attention(options) end
 function mls.fusion.gate(options) end
 
 ---@class mls.fusion.sum.Options
+---@field weight? "none"|"fixed"|"scalar"|"vector" add as they are, or a share alpha of a and 1 - alpha of b: fixed, one learned, or one learned for each feature (default none)
+---@field alpha? number share of a: of weight = fixed, and the start of the learned ones (default 0.5; 0 to 1)
 
---- Adds two streams.
+--- Adds two streams, as they are or with a fixed or learned weight.
 ---@param options? mls.fusion.sum.Options
 ---@return mls.Component
 function mls.fusion.sum(options) end
+
+---@class mls.fusion.switch.Options
+---@field temperature? number width of the slope that learning sees; the choice itself does not depend on it (default 1; 0.01 to 100)
+
+--- Hard routing: at each step one of two streams goes on, chosen by a learned test.
+---@param options? mls.fusion.switch.Options
+---@return mls.Component
+function mls.fusion.switch(options) end
 
 --- Makes the output of the network from the last layer: one at every step, or one for the sequence.
 mls.head = {}
@@ -1249,6 +1648,45 @@ function mls.head.mean(options) end
 --- Where samples come from: their shape, their splits, and how they are scored. A task has no ports.
 mls.task = {}
 
+---@class mls.task.adding.Options
+---@field length? integer length of a sample (default 100 steps; 2 to 16777216)
+---@field training? integer training samples an epoch (default 10000; 1 to 1000000000)
+---@field validation? integer validation samples (default 512; 1 to 1000000000)
+---@field test? integer test samples (default 512; 0 to 1000000000)
+
+--- Add the two numbers that were marked in a long sequence of numbers.
+---@param options? mls.task.adding.Options
+---@return mls.Component
+function mls.task.adding(options) end
+
+---@class mls.task.associative_recall.Options
+---@field pairs? integer pairs of a key and a value (default 8; 1 to 65536)
+---@field keys? integer different keys, at least pairs (default 26; 1 to 65536)
+---@field values? integer different values (default 10; 2 to 65536)
+---@field queries? integer keys that are asked for (default 1; 1 to 65536)
+---@field training? integer training samples an epoch (default 10000; 1 to 1000000000)
+---@field validation? integer validation samples (default 512; 1 to 1000000000)
+---@field test? integer test samples (default 512; 0 to 1000000000)
+
+--- Say which value stood after a key in a list of pairs.
+---@param options? mls.task.associative_recall.Options
+---@return mls.Component
+function mls.task.associative_recall(options) end
+
+---@class mls.task.copying.Options
+---@field symbols? integer data tokens to remember (default 10; 1 to 65536)
+---@field delay? integer from the last data token to the delimiter (default 100 steps; 1 to 16777216)
+---@field vocabulary? integer tokens in all: blank, delimiter and vocabulary - 2 data tokens (default 10; 3 to 65536)
+---@field score? "all"|"answers" every step, of which most have to say blank, or the answers alone (default all)
+---@field training? integer training samples an epoch (default 10000; 1 to 1000000000)
+---@field validation? integer validation samples (default 512; 1 to 1000000000)
+---@field test? integer test samples (default 512; 0 to 1000000000)
+
+--- Repeat a few tokens after a long stretch of blanks: the copying memory problem.
+---@param options? mls.task.copying.Options
+---@return mls.Component
+function mls.task.copying(options) end
+
 ---@class mls.task.delayed_copy.Options
 ---@field length? integer length of a sample (default 256 steps; 2 to 16777216)
 ---@field symbols? integer different tokens (default 8; 2 to 65536)
@@ -1262,6 +1700,23 @@ mls.task = {}
 ---@return mls.Component
 function mls.task.delayed_copy(options) end
 
+---@class mls.task.dynamics.Options
+---@field system? "lorenz"|"oscillators" chaotic and seen whole, or a ring of oscillators whose speeds are hidden (default lorenz)
+---@field length? integer length of a sample (default 128 steps; 1 to 1048576)
+---@field channels? integer oscillators in the ring (default 4; 1 to 256)
+---@field step? number mean time from one observation to the next, in the units of the equations (default 0.05; 0.0001 to 10)
+---@field jitter? number how much that time varies, as a share of it; 0 is regular sampling (default 0; 0 to 1)
+---@field noise? number standard deviation of the noise on the inputs, where the signal has about 1 (default 0; 0 to 10)
+---@field loss? "mse"|"mae" mean squared or mean absolute error (default mse)
+---@field training? integer training samples an epoch (default 10000; 1 to 1000000000)
+---@field validation? integer validation samples (default 512; 1 to 1000000000)
+---@field test? integer test samples (default 512; 0 to 1000000000)
+
+--- The next observation of the Lorenz system or of a ring of oscillators.
+---@param options? mls.task.dynamics.Options
+---@return mls.Component
+function mls.task.dynamics(options) end
+
 ---@class mls.task.hdf5.Options
 ---@field path? string the HDF5 file (default "")
 ---@field x? string data set of the input, [sample][step][feature] (default "x")
@@ -1269,13 +1724,54 @@ function mls.task.delayed_copy(options) end
 ---@field mask? string data set of 1 for real steps and 0 for padding after them; may be absent (default "mask")
 ---@field label? string data set of classes, [sample] or [sample][step] (default "label")
 ---@field target? string data set of values, [sample][value] or [sample][step][value], used where there are no labels (default "target")
+---@field length? string data set of the steps (or events) of each sample; where it is there, those of all samples lie one after the other in the other data sets (default "length")
+---@field observed? string data set of the shape of x, 1 where a value was observed and 0 where it is missing; it becomes as many further features, "" to leave it out (default "observed")
+---@field time? string data set of the times of events, in place of x (default "time")
+---@field channel? string data set of the channels of events, from 0 (default "channel")
+---@field channels? string data set of one number, of the channels (default "channels")
+---@field bin? number events: length of a step, in the unit of time; a step is the number of events of each channel (default 10; 1e-09 to 1e+12)
+---@field normalise? "none"|"standard" standard: each feature of x less its mean and divided by its deviation, over what was observed for training (default none)
+---@field permutation? integer not 0: the steps of every sample change places in the same random way, which belongs to this number (default 0; 0 to 9.007199255e+15)
+---@field longest? integer not 0: steps after this many are left out (default 0; 0 to 16777216)
+---@field predict? boolean each step's target is the next step of x; labels and targets are not read (default false)
 ---@field validation? number fraction for validation when the file has no group /train (default 0.1; 0 to 1)
 ---@field test? number fraction for the test, at the end, when the file has no group /train (default 0; 0 to 1)
+---@field test_by? string data set of one number for each sample, as speaker, that says which samples are for the test, in place of `test` (default "")
+---@field test_from? integer test_by: samples with this number and more (default 0; -2147483648 to 2147483647)
+---@field test_to? integer test_by: and up to this number (default 0; -2147483648 to 2147483647)
 
 --- classification or regression from an HDF5 file.
 ---@param options? mls.task.hdf5.Options
 ---@return mls.Component
 function mls.task.hdf5(options) end
+
+---@class mls.task.induction_heads.Options
+---@field length? integer length of a sample (default 256 steps; 3 to 16777216)
+---@field vocabulary? integer tokens in all, with the mark (default 16; 3 to 65536)
+---@field training? integer training samples an epoch (default 10000; 1 to 1000000000)
+---@field validation? integer validation samples (default 512; 1 to 1000000000)
+---@field test? integer test samples (default 512; 0 to 1000000000)
+
+--- Say what followed a mark that stood once among random tokens.
+---@param options? mls.task.induction_heads.Options
+---@return mls.Component
+function mls.task.induction_heads(options) end
+
+---@class mls.task.listops.Options
+---@field min_length? integer fewest tokens (default 501 steps; 1 to 1048576)
+---@field max_length? integer most tokens (default 1999 steps; 1 to 1048576)
+---@field max_depth? integer deepest nesting, a digit alone being 1 (default 10; 1 to 64)
+---@field max_args? integer most arguments of an operator (default 10; 2 to 1000)
+---@field answer? "last"|"pooled" asked at the last step, or of the whole, for a head that pools (default last)
+---@field path? string file of labels and expressions, by tabs, to test on in place of drawn ones (default none)
+---@field training? integer training samples an epoch (default 10000; 1 to 1000000000)
+---@field validation? integer validation samples (default 512; 1 to 1000000000)
+---@field test? integer test samples (default 512; 0 to 1000000000)
+
+--- The value of a long nested expression of minima, maxima, medians and sums.
+---@param options? mls.task.listops.Options
+---@return mls.Component
+function mls.task.listops(options) end
 
 ---@class mls.task.selective_copying.Options
 ---@field length? integer steps before the answer (default 256 steps; 1 to 16777216)
@@ -1315,5 +1811,19 @@ function mls.task.series(options) end
 ---@param options? mls.task.text.Options
 ---@return mls.Component
 function mls.task.text(options) end
+
+---@class mls.task.xor_events.Options
+---@field length? integer steps that a sample has room for; it has up to one bit less (default 24 steps; 3 to 16777216)
+---@field step? number length of a bit in dt; 0 is 1 / length (default 0; 0 to 1000000)
+---@field events? boolean a step for each change of the bit; else a step for each bit (default true)
+---@field elapsed_input? boolean dt is a second channel of the input, for networks that do not use dt (default false)
+---@field training? integer training samples an epoch (default 10000; 1 to 1000000000)
+---@field validation? integer validation samples (default 512; 1 to 1000000000)
+---@field test? integer test samples (default 512; 0 to 1000000000)
+
+--- Parity of a stream of bits of which only the changes and their times are seen.
+---@param options? mls.task.xor_events.Options
+---@return mls.Component
+function mls.task.xor_events(options) end
 
 return mls
