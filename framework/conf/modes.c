@@ -110,14 +110,14 @@ static int is_any(const mls_value *nodes, const char *role, const char *const *n
     return 0;
 }
 
-/* The wires that depend on what was put in: a port is only wired where the component
- * has it.                                                                               */
+/* The wires that depend on what was put in.  The identities are controls: what they
+ * would ignore is not wired.  Any other component needs the ports of the exchange; one
+ * that lacks them is refused where wires are read, with the names of those that fit.    */
 static void extra_wires(const mode *m, const mls_value *nodes, char *text, size_t room)
 {
     static const char *const no_membrane_in[] = { "adapter.rate", "adapter.temporal",
         "adapter.identity", NULL };
-    static const char *const no_exchange_in[] = { "mixer.identity", "mixer.mlp",
-        "mixer.attention", NULL };
+    static const char *const no_exchange_in[] = { "mixer.identity", NULL };
     static const char *const no_tau_in[] = { "liquid.identity", NULL };
     size_t n = strlen(text);
     if (has_role(m, "ad") && !is_any(nodes, "ad", no_membrane_in))

@@ -66,6 +66,26 @@ static const char *port_list(reader *r, int node, mls_arena *a)
     return s;
 }
 
+/* "; mixers with such a port: attention, mamba", or "". */
+static char *others_with(const reader *r, const mls_component *c, const char *port,
+                         mls_arena *a)
+{
+    const mls_registry *all = r->net->registry;
+    char *s = mls_arena_strdup(a, "");
+    for (int k = 0; k < all->n_components; k++) {
+        const mls_component *o = all->component[k];
+        const mls_port *p;
+        int has = 0;
+        for (int i = 0; !strcmp(o->kind, c->kind) && (p = mls_plug_port(all, o, i)); i++)
+            has |= !strcmp(p->name, port);
+        if (has)
+            s = mls_arena_printf(a, "%s%s%s.%s", s,
+                                 *s ? ", " : "; components with such a port: ", o->kind,
+                                 o->name);
+    }
+    return s;
+}
+
 static int read_end(reader *r, end *x)
 {
     skip(r);
@@ -98,8 +118,9 @@ static int read_end(reader *r, end *x)
                  near ? near : "", near ? "\"?" : "", all));
     } else if (*x->port && mls_net_port(r->net, x->node, x->port, MLS_IN | MLS_OUT) < 0) {
         const mls_component *c = r->net->component[x->node];
-        complain(r, x->column, mls_arena_printf(&a, "%s (%s.%s) has no port \"%s\"; it has %s",
-                 x->name, c->kind, c->name, x->port, port_list(r, x->node, &a)));
+        complain(r, x->column, mls_arena_printf(&a, "%s (%s.%s) has no port \"%s\"; it has %s%s",
+                 x->name, c->kind, c->name, x->port, port_list(r, x->node, &a),
+                 others_with(r, c, x->port, &a)));
     }
     mls_arena_free(&a);
     return !r->e->set;

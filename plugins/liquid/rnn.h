@@ -1,12 +1,29 @@
 /* rnn.h - GRU and LSTM over a sequence as one op, in PyTorch's formulas and weights
  * (torch.nn.GRU, torch.nn.LSTM, one layer).  Shared by gru and lstm, which give their
- * step; the input's products are made for all steps at once. */
+ * step; the input's products are made for all steps at once.
+ *
+ * With a time constant tau (mod_tau) a step goes 1/tau of its way: s[t] = s[t-1] +
+ * (s' - s[t-1]) / tau, where s' is what the formula gives and s the state that a gate
+ * lets through, h of a GRU and c of an LSTM.  It is written s' + (1/tau - 1) (s' -
+ * s[t-1]), so that tau = 1 gives the bits of no tau. */
 #ifndef LIQUID_RNN_H
 #define LIQUID_RNN_H
 
+#include "modulation.h"
 #include "rows.h"
 
-enum { RNN_X, RNN_H, RNN_C, RNN_MASK, RNN_WI, RNN_WH, RNN_BI, RNN_BH, RNN_INS };
+enum {
+    RNN_X,
+    RNN_H,
+    RNN_C,
+    RNN_MASK,
+    RNN_WI,
+    RNN_WH,
+    RNN_BI,
+    RNN_BH,
+    RNN_TAU, /* NULL: 1 */
+    RNN_INS
+};
 /* Q: GRU the sums [3H] of the recurrent products, LSTM the cell [H] after each step;
  * CLAST: LSTM only */
 enum { RNN_Y, RNN_HLAST, RNN_G, RNN_Q, RNN_CLAST };
@@ -34,13 +51,34 @@ MLS_INLINE int rnn_masked(const mls_call *k, int64_t row)
     return k->in[RNN_MASK] && k->in[RNN_MASK]->data[row] == 0.0f;
 }
 
-/* Forward of a sample: g[N] are its sums, q is of RNN_Q, h and c the states before. */
+/* Forward of a sample: g[N] are its sums, q is of RNN_Q, h and c the states before; tau
+ * NULL: 1. */
 typedef void rnn_step(int64_t H, float *g, float *q, const float *h, const float *c,
-                      float *y);
+                      const float *tau, float *y);
 /* Backward: dh and dc are those of the new states and become, without the products,
- * those of the old; dg[N], dq are those of the sums. */
+ * those of the old; dg[N], dq are those of the sums.  dtau is added to. */
 typedef void rnn_step_back(int64_t H, const float *g, const float *q, const float *h,
-                           const float *c, float *dh, float *dc, float *dg, float *dq);
+                           const float *c, const float *tau, float *dtau, float *dh,
+                           float *dc, float *dg, float *dq);
+
+/* What the new state s' becomes. */
+MLS_INLINE void rnn_slow(int64_t H, const float *restrict tau,
+                         const float *restrict before, float *restrict s)
+{
+    for (int64_t j = 0; tau && j < H; j++)
+        s[j] += (1.0f / tau[j] - 1.0f) * (s[j] - before[j]);
+}
+
+MLS_INLINE const float *rnn_tau(const mls_call *k, int64_t at)
+{
+    return k->in[RNN_TAU] ? k->in[RNN_TAU]->data + at : NULL;
+}
+
+/* spare[H]: where nobody wants it. */
+MLS_INLINE float *rnn_dtau(const mls_call *k, int64_t at, float *spare)
+{
+    return k->in[RNN_TAU] && k->in[RNN_TAU]->grad ? k->in[RNN_TAU]->grad + at : spare;
+}
 
 MLS_INLINE void rnn_forward(const mls_call *k, rnn_step *step)
 {
@@ -64,7 +102,7 @@ MLS_INLINE void rnn_forward(const mls_call *k, rnn_step *step)
             const int64_t i = row + b;
             const float *h = rnn_before(k, &s, t, b, RNN_Y, RNN_H);
             const float *c = lstm ? rnn_before(k, &s, t, b, RNN_Q, RNN_C) : NULL;
-            step(H, g + i * s.N, q + i * wide, h, c, y + i * H);
+            step(H, g + i * s.N, q + i * wide, h, c, rnn_tau(k, i * H), y + i * H);
             if (!rnn_masked(k, i)) continue;
             memcpy(y + i * H, h, bytes);
             if (lstm) memcpy(q + i * H, c, bytes);
@@ -98,11 +136,12 @@ MLS_INLINE void rnn_backward(const mls_call *k, rnn_step_back *step)
     const int64_t H = s.H, BH = s.B * H, wide = lstm ? H : s.N;
     const float *g = k->out[RNN_G]->data, *q = k->out[RNN_Q]->data;
     float *dg = k->out[RNN_G]->grad, *dr = lstm ? dg : k->out[RNN_Q]->grad;
-    float *dh = mls->scratch(k, (size_t)BH * 2 * sizeof(float));
+    float *dh = mls->scratch(k, (size_t)(BH * 2 + H) * sizeof(float));
     const mls_product turn =
         mls_product_of(k, s.T, k->in[RNN_WH]->data, H, 0, s.N, H, NULL);
     if (!turn.start || !dh) return;
-    float *dc = dh + BH;
+    float *dc = dh + BH, *spare = dc + BH;
+    memset(spare, 0, (size_t)H * sizeof(float));
     memcpy(dh, k->out[RNN_HLAST]->grad, (size_t)BH * sizeof(float));
     if (lstm) memcpy(dc, k->out[RNN_CLAST]->grad, (size_t)BH * sizeof(float));
     for (int64_t t = s.T - 1; t >= 0; t--) {
@@ -116,8 +155,9 @@ MLS_INLINE void rnn_backward(const mls_call *k, rnn_step_back *step)
                 continue;
             }
             step(H, g + i * s.N, q + i * wide, rnn_before(k, &s, t, b, RNN_Y, RNN_H),
-                 lstm ? rnn_before(k, &s, t, b, RNN_Q, RNN_C) : NULL, dh + b * H,
-                 dc + b * H, dg + i * s.N, dr + i * s.N);
+                 lstm ? rnn_before(k, &s, t, b, RNN_Q, RNN_C) : NULL,
+                 rnn_tau(k, i * H), rnn_dtau(k, i * H, spare), dh + b * H, dc + b * H,
+                 dg + i * s.N, dr + i * s.N);
         }
         mls_product_run(&turn, s.B, dr + row * s.N, 1, dh);
     }

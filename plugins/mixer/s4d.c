@@ -6,6 +6,10 @@
  *   y_t  = 2 Re sum_m Cbar_m h_t,m + D u_t
  *   out  = a sigmoid(b),  a | b = W dropout(gelu(y)) + bias
  *
+ * With mod_b and mod_c, B and C depend on the step, by real numbers that all channels
+ * share:  h_t,m = Abar h_{t-1},m + (1 + (W_B mod_t)_m) u_t  and, in Cbar, C_m + (W_C
+ * mod_t)_m in the place of C_m.  It is a recurrence as before, no longer a convolution.
+ *
  * Gu et al. 2022, arXiv:2206.11893, and s4d.py of state-spaces/s4, whose names the
  * weights carry (S4D-Lin: A starts at -1/2 + i pi m).  It is the control for what
  * selectivity brings.  Different here: the recurrence is computed step by step, not as
@@ -25,6 +29,7 @@ typedef struct s4d {
     double     dt_min, dt_max, dropout;
     int64_t    modes;                                       /* M */
     mls_t      log_dt, a_real, a_imag, c, skip, out, out_bias;
+    mls_t      mod_b, mod_c;                        /* NULL when unconnected         */
     mls_state *h;
 } s4d;
 
@@ -39,7 +44,22 @@ typedef struct scan_job {
     float *y, *h1, *border; /* border: h where chunks 1.. begin                 */
     float *a, *c;           /* Abar; c: y = h.re c.re + h.im c.im               */
     float *gu, *carry, *ga, *gc, *gskip; /* the last three by sample */
+    const float *mb, *mc;                /* [T][B][M] added to B and C, or NULL     */
+    float *hold;                         /* as c, for a C of 1                      */
+    float *gmb, *gmc, *ghold;            /* ghold by sample                         */
 } scan_job;
+
+/* What mod_b and mod_c add at the steps of a chunk to the modes of a pair. */
+typedef struct steer { float b[CHUNK][MODES], c[CHUNK][MODES]; } steer;
+
+static inline void steer_pair(const float *from, const scan_job *j, int64_t t0,
+                              int64_t len, int64_t b, int64_t m, float (*to)[MODES])
+{
+    for (int64_t t = 0; t < len; t++)
+        for (int64_t i = 0; i < MODES; i++)
+            to[t][i] = from && m + i < j->M
+                           ? from[((t0 + t) * j->B + b) * j->M + m + i] : 0.0f;
+}
 
 static inline const float *scan_begin(const scan_job *j, int64_t chunk, int64_t b)
 {
@@ -64,18 +84,22 @@ static inline const float *scan_begin(const scan_job *j, int64_t chunk, int64_t 
 
 typedef void (*scan_item)(int64_t, void *);
 
-static scan_item code_of(int backward)
+enum { FORWARD, BACKWARD, WHOLE }; /* WHOLE: backward of a sample at a time */
+
+static scan_item code_of(int way)
 {
+#define CODE(isa)                                                                      \
+    return way == FORWARD ? forward_item_##isa                                         \
+         : way == BACKWARD ? backward_item_##isa : backward_sample_##isa
 #if defined(__x86_64__)
-    if (mls->isa == MLS_ISA_AVX512)
-        return backward ? backward_item_avx512 : forward_item_avx512;
-    if (mls->isa == MLS_ISA_AVX2)
-        return backward ? backward_item_avx2 : forward_item_avx2;
+    if (mls->isa == MLS_ISA_AVX512) CODE(avx512);
+    if (mls->isa == MLS_ISA_AVX2) CODE(avx2);
 #endif
-    return backward ? backward_item_plain : forward_item_plain;
+    CODE(plain);
+#undef CODE
 }
 
-enum { U, LOG_DT, A_REAL, A_IMAG, C, SKIP, H0, MASK, INPUTS };
+enum { U, LOG_DT, A_REAL, A_IMAG, C, SKIP, H0, MASK, MOD_B, MOD_C, INPUTS };
 enum { Y, H1, BORDER, OUTPUTS };
 
 /* A mode and what the scan is given of it. */
@@ -105,9 +129,11 @@ static scan_job job_of(const mls_call *k)
     j.u = in[U]->data, j.skip = in[SKIP]->data, j.h0 = in[H0]->data;
     j.mask = in[MASK] ? in[MASK]->data : NULL;
     j.y = k->out[Y]->data, j.h1 = k->out[H1]->data, j.border = k->out[BORDER]->data;
-    j.a = mls->scratch(k, (size_t)(4 * j.M * j.H) * sizeof(float));
+    j.mb = in[MOD_B] ? in[MOD_B]->data : NULL;
+    j.mc = in[MOD_C] ? in[MOD_C]->data : NULL;
+    j.a = mls->scratch(k, (size_t)(6 * j.M * j.H) * sizeof(float));
     if (!j.a) return j;
-    j.c = j.a + 2 * j.M * j.H;
+    j.c = j.a + 2 * j.M * j.H, j.hold = j.c + 2 * j.M * j.H;
     for (int64_t e = 0; e < j.H; e++)
         for (int64_t m = 0; m < j.M; m++) {
             const mode d = mode_of(in, j.M, e, m);
@@ -115,15 +141,18 @@ static scan_job job_of(const mls_call *k)
             const int64_t re = 2 * m * j.H + e, im = re + j.H;
             j.a[re] = (float)creal(d.abar), j.a[im] = (float)cimag(d.abar);
             j.c[re] = (float)creal(c), j.c[im] = (float)-cimag(c);
+            j.hold[re] = (float)(2.0 * creal(d.hold));
+            j.hold[im] = (float)(-2.0 * cimag(d.hold));
         }
     return j;
 }
 
 /* Waking threads costs more than a short sequence does. */
-static void each_item(const scan_job *j, scan_item body)
+static void each_item(const scan_job *j, int way)
 {
     scan_job own = *j;
-    const int64_t items = j->B * j->segments;
+    const scan_item body = code_of(way);
+    const int64_t items = way == WHOLE ? j->B : j->B * j->segments;
     if (j->T * j->B * j->H * j->M >= 500000) mls->parfor(items, body, &own);
     else for (int64_t i = 0; i < items; i++) body(i, &own);
 }
@@ -133,19 +162,19 @@ static void scan_forward(const mls_call *k)
     const scan_job j = job_of(k);
     if (!j.a) return;
     if (j.chunks == 1) j.border[0] = 0.0f;
-    each_item(&j, code_of(0));
+    each_item(&j, FORWARD);
 }
 
 static void add(float *grad, int64_t i, double x) { if (grad) grad[i] += (float)x; }
 
-/* From Abar and Cbar to the weights.  For an analytic f the gradient of its argument is
+/* From Abar, Cbar and the hold beside it to the weights.  For an analytic f the gradient of its argument is
  * conj(f') times that of its value. */
 static void mode_back(const mls_call *k, int64_t M, int64_t e, int64_t m,
-                      double complex gabar, double complex gc)
+                      double complex gabar, double complex gc, double complex gheld)
 {
     const mls_t *in = k->in;
     const mode d = mode_of(in, M, e, m);
-    const double complex ghold = conj(d.c) * gc, gown = conj(d.hold) * gc;
+    const double complex ghold = conj(d.c) * gc + gheld, gown = conj(d.hold) * gc;
     const double complex gz = conj(d.abar) * (gabar + conj(1.0 / d.a) * ghold);
     const double complex ga = d.dt * gz - conj(d.hold / d.a) * ghold;
     add(in[LOG_DT]->grad, e, creal(conj(d.a) * gz) * d.dt);
@@ -159,28 +188,33 @@ static void scan_backward(const mls_call *k)
 {
     scan_job j = job_of(k);
     const int64_t rows = 2 * j.M * j.H, all = j.B * rows;
-    j.carry = mls->scratch(k, (size_t)(3 * all + j.B * j.H) * sizeof(float));
+    j.carry = mls->scratch(k, (size_t)(4 * all + j.B * j.H) * sizeof(float));
     if (!j.a || !j.carry) return;
-    j.ga = j.carry + all, j.gc = j.ga + all, j.gskip = j.gc + all;
+    j.ga = j.carry + all, j.gc = j.ga + all, j.ghold = j.gc + all;
+    j.gskip = j.ghold + all;
     memcpy(j.carry, k->out[H1]->grad, (size_t)all * sizeof(float));
-    memset(j.ga, 0, (size_t)(2 * all + j.B * j.H) * sizeof(float));
+    memset(j.ga, 0, (size_t)(3 * all + j.B * j.H) * sizeof(float));
     j.gy = k->out[Y]->grad, j.gu = k->in[U]->grad;
-    each_item(&j, code_of(1));
+    j.gmb = j.mb ? k->in[MOD_B]->grad : NULL, j.gmc = j.mc ? k->in[MOD_C]->grad : NULL;
+    /* all channels of a sample add to the gradients of mod_b and mod_c */
+    each_item(&j, j.mb || j.mc ? WHOLE : BACKWARD);
     for (int64_t i = 0; k->in[H0]->grad && i < all; i++)
         k->in[H0]->grad[i] += j.carry[i];
     for (int64_t i = 0; i < j.B * j.H; i++)
         add(k->in[SKIP]->grad, i % j.H, (double)j.gskip[i]);
     for (int64_t e = 0; e < j.H; e++)
         for (int64_t m = 0; m < j.M; m++) {
-            double s[4] = { 0 };
+            double s[6] = { 0 };
             for (int64_t b = 0; b < j.B; b++)
                 for (int part = 0; part < 2; part++) {
                     const int64_t at = b * rows + (2 * m + part) * j.H + e;
                     s[part] += (double)j.ga[at], s[2 + part] += (double)j.gc[at];
+                    s[4 + part] += (double)j.ghold[at];
                 }
-            /* the scan's c is 2 conj(Cbar) */
+            /* the scan's c is 2 conj(Cbar), its hold likewise */
             mode_back(k, j.M, e, m, s[0] + _Complex_I * s[1],
-                      2.0 * (s[2] - _Complex_I * s[3]));
+                      2.0 * (s[2] - _Complex_I * s[3]),
+                      2.0 * (s[4] - _Complex_I * s[5]));
         }
 }
 
@@ -231,6 +265,11 @@ static void setup(mls_ctx *c, void *self)
     p->out = mls->weight(c, "output_linear.weight", 2 * D, D, MLS_LINEAR);
     p->out_bias = mls->weight(c, "output_linear.bias", 1, 2 * D,
                               mls_init_of(MLS_UNIFORM, 1.0 / sqrt((double)D), 0));
+    const mls_init zero = mls_init_of(MLS_CONSTANT, 0.0, 0);
+    if (mls->connected(c, "mod_b"))
+        p->mod_b = mls->weight(c, "mod_b.weight", M, mls->width(c, "mod_b"), zero);
+    if (mls->connected(c, "mod_c"))
+        p->mod_c = mls->weight(c, "mod_c.weight", M, mls->width(c, "mod_c"), zero);
     p->h = mls->state(c, "ssm", D * p->state, 0.0, NULL,
                       "modes h, [mode][re, im][channel]");
 }
@@ -240,14 +279,16 @@ static void setup(mls_ctx *c, void *self)
 static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 {
     const s4d *p = self;
-    mls_t x = in[0], mask = in[1];
+    mls_t x = in[0], mask = in[3];
     const int64_t T = x->dim[0], B = x->dim[1], D = x->dim[2], cuts = (T - 1) / CHUNK;
 
     if (mls->wanted(c, "delta"))
         mls->tap(c, "delta", spread(c, mls->unary(c, MLS_EXP, p->log_dt), T, B), "step",
                  "step size of each channel");
     const mls_t from[INPUTS] = { x, p->log_dt, p->a_real, p->a_imag, p->c, p->skip,
-                                 mls->load(c, p->h), mask };
+                                 mls->load(c, p->h), mask,
+                                 p->mod_b ? mls->linear(c, in[1], p->mod_b, NULL) : NULL,
+                                 p->mod_c ? mls->linear(c, in[2], p->mod_c, NULL) : NULL };
     const mls_t to[OUTPUTS] = {
         mls->tensor(c, T, B, D), mls->tensor(c, 1, B, D * p->state),
         cuts > 0 ? mls->tensor(c, cuts, B, D * p->state) : mls->tensor(c, 1, 1, 1) };
@@ -268,6 +309,10 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 
 static const mls_port ports[] = {
     { "in",   MLS_IN,             "T B in", "sequence" },
+    { "mod_b", MLS_IN | MLS_MAYBE, "T B p",
+      "added to B of each mode through a weight that starts at 0" },
+    { "mod_c", MLS_IN | MLS_MAYBE, "T B q",
+      "added to C of each mode through a weight that starts at 0" },
     { "mask", MLS_IN | MLS_MAYBE, "T B 1",  "1 for a real step, 0 for padding" },
     { "out",  MLS_OUT,            "T B in", "sequence, of the width of in" },
     MLS_PORT_END };
@@ -291,8 +336,9 @@ static const mls_component mixer = {
     MLS_CAUSAL | MLS_STREAMS,
     "S4D: a diagonal state space model with fixed dynamics.\n"
     "Complex modes that oscillate and fade, the same at every step: what "
-    "`mixer.mamba` is without selectivity. Exact zero-order hold. There is no `mod_b` "
-    "or `mod_c`, for B and C do not depend on the step.",
+    "`mixer.mamba` is without selectivity. Exact zero-order hold. `mod_b` and `mod_c` "
+    "take what another branch knows, as real numbers for each mode that all channels "
+    "share; with them B and C depend on the step.",
     ports,
     options,
     sizeof(s4d),
@@ -301,4 +347,4 @@ static const mls_component mixer = {
     NULL
 };
 
-MLS_PLUGIN("s4d", "1.0", "Apache-2.0", &mixer);
+MLS_PLUGIN("s4d", "1.1", "Apache-2.0", &mixer);

@@ -30,11 +30,16 @@ FUN void FN(put_pair)(float *to, int64_t stride, int64_t modes, int64_t width,
     }
 }
 
-/* h and y over one chunk.  keep [len + 1]: NULL, or filled for backward. */
+/* The part of C that mod_c adds to a mode, times the hold: c + x hold. */
+FUN VF FN(bent)(VF c, float x, VF hold) { return c + x * hold; }
+
+/* h and y over one chunk.  keep [len + 1]: NULL, or filled for backward.  S, K: what
+ * bends B and C, and the hold; NULL: nothing does. */
 FUN void FN(advance)(int64_t len, const char *off, const VF *u, const FN(pair) *A,
-                     const FN(pair) *C, FN(pair) *h, VF *y, FN(pair) *keep)
+                     const FN(pair) *C, const FN(pair) *K, const steer *S, FN(pair) *h,
+                     VF *y, FN(pair) *keep)
 {
-    const FN(pair) a = *A, c = *C;
+    const FN(pair) a = *A, c = *C, hold = S ? *K : *C;
     FN(pair) s = *h;
     if (keep) keep[0] = s;
     for (int64_t t = 0; t < len; t++) {
@@ -42,9 +47,13 @@ FUN void FN(advance)(int64_t len, const char *off, const VF *u, const FN(pair) *
             VF sum = { 0 };
             for (int m = 0; m < MODES; m++) {
                 const VF re = s.re[m], im = s.im[m];
-                s.re[m] = a.re[m] * re + (u[t] - a.im[m] * im);
+                const VF in = S ? u[t] + u[t] * S->b[t][m] : u[t];
+                s.re[m] = a.re[m] * re + (in - a.im[m] * im);
                 s.im[m] = a.re[m] * im + a.im[m] * re;
-                if (y) sum += s.re[m] * c.re[m] + s.im[m] * c.im[m];
+                if (y && S)
+                    sum += s.re[m] * FN(bent)(c.re[m], S->c[t][m], hold.re[m]) +
+                           s.im[m] * FN(bent)(c.im[m], S->c[t][m], hold.im[m]);
+                else if (y) sum += s.re[m] * c.re[m] + s.im[m] * c.im[m];
             }
             if (y) y[t] += sum;
         }
@@ -68,6 +77,8 @@ FUN void FN(prepare)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int6
 TARGET static void FN(forward_item)(int64_t item, void *arg)
 {
     const scan_job *j = arg;
+    const int bends = j->mb || j->mc;
+    steer S;
     const int64_t b = item / j->segments, e0 = item % j->segments * CHANNELS, H = j->H;
     const int64_t width = H - e0 < CHANNELS ? H - e0 : CHANNELS;
     VF u[BLOCKS][CHUNK], y[BLOCKS][CHUNK];
@@ -88,7 +99,15 @@ TARGET static void FN(forward_item)(int64_t item, void *arg)
                 FN(take_pair)(j->a + 2 * m * H + e0 + c, H, j->M - m, n, &A);
                 FN(take_pair)(j->c + 2 * m * H + e0 + c, H, j->M - m, n, &C);
                 FN(take_pair)(from + 2 * m * H + c, H, j->M - m, n, &h);
-                FN(advance)(len, off, u[k], &A, &C, &h, y[k], NULL);
+                if (bends) {
+                    FN(pair) K;
+                    FN(take_pair)(j->hold + 2 * m * H + e0 + c, H, j->M - m, n, &K);
+                    steer_pair(j->mb, j, t0, len, b, m, S.b);
+                    steer_pair(j->mc, j, t0, len, b, m, S.c);
+                    FN(advance)(len, off, u[k], &A, &C, &K, &S, &h, y[k], NULL);
+                } else {
+                    FN(advance)(len, off, u[k], &A, &C, NULL, NULL, &h, y[k], NULL);
+                }
                 FN(put_pair)(to + 2 * m * H + c, H, j->M - m, n, &h);
             }
         }
@@ -101,31 +120,57 @@ TARGET static void FN(forward_item)(int64_t item, void *arg)
 
 /* ---- Backward -------------------------------------------------------------------- */
 
-/* gh: d loss / d h, carried; gA, gC: added to. */
-FUN void FN(retreat)(int64_t len, const char *off, const VF *dy, const FN(pair) * A,
-                     const FN(pair) * C, const FN(pair) * keep, FN(pair) * gh,
-                     FN(pair) * gA, FN(pair) * gC, VF *gu)
+/* gh: d loss / d h, carried; gA, gC, gK: added to.  S, K as in advance; gS [len] gets
+ * the sums over channels for b of both modes, then for c. */
+FUN void FN(retreat)(int64_t len, const char *off, const VF *u, const VF *dy,
+                     const FN(pair) * A, const FN(pair) * C, const FN(pair) * K,
+                     const steer *S, const FN(pair) * keep, FN(pair) * gh,
+                     FN(pair) * gA, FN(pair) * gC, FN(pair) * gK, four *gS, VF *gu)
 {
-    const FN(pair) a = *A, c = *C;
-    FN(pair) g = *gh, ga = *gA, gc = *gC;
+    const FN(pair) a = *A, c = *C, hold = S ? *K : *C;
+    FN(pair) g = *gh, ga = *gA, gc = *gC, gk = S ? *gK : *gC;
     for (int64_t t = len - 1; t >= 0; t--) {
         if (off[t]) continue;
         const FN(pair) *was = keep + t, *is = keep + t + 1;
         const VF d = dy[t];
-        VF sum = { 0 };
+        VF sum = { 0 }, part[GROUP];
         for (int m = 0; m < MODES; m++) {
-            const VF re = g.re[m] + d * c.re[m], im = g.im[m] + d * c.im[m];
+            const float x = S ? S->c[t][m] : 0.0f;
+            const VF cre = S ? FN(bent)(c.re[m], x, hold.re[m]) : c.re[m];
+            const VF cim = S ? FN(bent)(c.im[m], x, hold.im[m]) : c.im[m];
+            const VF re = g.re[m] + d * cre, im = g.im[m] + d * cim;
             gc.re[m] += d * is->re[m];
             gc.im[m] += d * is->im[m];
+            if (S) {
+                gk.re[m] += x * d * is->re[m];
+                gk.im[m] += x * d * is->im[m];
+                part[m] = u[t] * re;
+                part[MODES + m] = d * (is->re[m] * hold.re[m] + is->im[m] * hold.im[m]);
+            }
             ga.re[m] += re * was->re[m] + im * was->im[m];
             ga.im[m] += im * was->re[m] - re * was->im[m];
-            sum += re;
+            sum += S ? re + re * S->b[t][m] : re;
             g.re[m] = a.re[m] * re + a.im[m] * im;
             g.im[m] = a.re[m] * im - a.im[m] * re;
         }
         gu[t] += sum;
+        if (S) gS[t] = FN(totals)(part);
     }
     *gh = g, *gA = ga, *gC = gc;
+    if (S) *gK = gk;
+}
+
+/* Adds the sums of a chunk to the gradients of mod_b and mod_c. */
+FUN void FN(gain_steer)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64_t m,
+                        const char *off, const four *gS)
+{
+    for (int64_t t = 0; t < len; t++) {
+        const int64_t at = ((t0 + t) * j->B + b) * j->M + m;
+        for (int64_t i = 0; !off[t] && i < MODES && m + i < j->M; i++) {
+            if (j->gmb) j->gmb[at + i] += gS[t][i];
+            if (j->gmc) j->gmc[at + i] += gS[t][MODES + i];
+        }
+    }
 }
 
 FUN void FN(backward_block)(const scan_job *j, int64_t chunk, int64_t len, int64_t b,
@@ -134,18 +179,34 @@ FUN void FN(backward_block)(const scan_job *j, int64_t chunk, int64_t len, int64
 {
     const int64_t H = j->H, rows = 2 * j->M * H;
     const float *from = scan_begin(j, chunk, b) + e;
+    const int bends = j->mb || j->mc;
     FN(pair) keep[CHUNK + 1];
+    four gS[CHUNK];
+    steer S;
     for (int64_t m = 0; m < j->M; m += MODES) {
         const int64_t at = 2 * m * H + e, left = j->M - m;
-        FN(pair) A, C, h, gh, gA, gC;
+        FN(pair) A, C, K, h, gh, gA, gC, gK;
         FN(take_pair)(j->a + at, H, left, n, &A);
         FN(take_pair)(j->c + at, H, left, n, &C);
         FN(take_pair)(from + 2 * m * H, H, left, n, &h);
         FN(take_pair)(j->carry + b * rows + at, H, left, n, &gh);
         FN(take_pair)(j->ga + b * rows + at, H, left, n, &gA);
         FN(take_pair)(j->gc + b * rows + at, H, left, n, &gC);
-        FN(advance)(len, off, u, &A, &C, &h, NULL, keep);
-        FN(retreat)(len, off, dy, &A, &C, keep, &gh, &gA, &gC, gu);
+        if (bends) {
+            FN(take_pair)(j->hold + at, H, left, n, &K);
+            FN(take_pair)(j->ghold + b * rows + at, H, left, n, &gK);
+            steer_pair(j->mb, j, chunk * CHUNK, len, b, m, S.b);
+            steer_pair(j->mc, j, chunk * CHUNK, len, b, m, S.c);
+            FN(advance)(len, off, u, &A, &C, &K, &S, &h, NULL, keep);
+            FN(retreat)(len, off, u, dy, &A, &C, &K, &S, keep, &gh, &gA, &gC, &gK, gS,
+                        gu);
+            FN(put_pair)(j->ghold + b * rows + at, H, left, n, &gK);
+            FN(gain_steer)(j, chunk * CHUNK, len, b, m, off, gS);
+        } else {
+            FN(advance)(len, off, u, &A, &C, NULL, NULL, &h, NULL, keep);
+            FN(retreat)(len, off, u, dy, &A, &C, NULL, NULL, keep, &gh, &gA, &gC, NULL,
+                        NULL, gu);
+        }
         FN(put_pair)(j->carry + b * rows + at, H, left, n, &gh);
         FN(put_pair)(j->ga + b * rows + at, H, left, n, &gA);
         FN(put_pair)(j->gc + b * rows + at, H, left, n, &gC);
@@ -180,6 +241,13 @@ TARGET static void FN(backward_item)(int64_t item, void *arg)
                 if (!off[t]) FN(gain)(j->gu + ((t0 + t) * j->B + b) * H + e, gu[t], n);
         }
     }
+}
+
+TARGET static void FN(backward_sample)(int64_t b, void *arg)
+{
+    const scan_job *j = arg;
+    for (int64_t s = 0; s < j->segments; s++)
+        FN(backward_item)(b * j->segments + s, arg);
 }
 
 #undef BLOCKS

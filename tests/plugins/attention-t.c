@@ -88,6 +88,8 @@ static mls_value *component(mls_arena *a, const char *name, const char *options)
     return n;
 }
 
+static int steered;                /* mod_b and mod_c are wired to the input of mix         */
+
 static mls_net *build(mls_arena *a, const char *name, const char *options, mls_error *e)
 {
     const int fuses = !strncmp(name, "fusion", 6);
@@ -96,7 +98,8 @@ static mls_net *build(mls_arena *a, const char *name, const char *options, mls_e
     mls_value_set(a, nodes, "mix", component(a, name, options));
     mls_value_set(a, s, "nodes", nodes);
     mls_value_set(a, s, "wire", mls_value_string(a, fuses ?
-        "input -> mlp -> mix.a; input -> mix.b; mix -> output" :
+        "input -> mlp -> mix.a; input -> mix.b; mix -> output" : steered ?
+        "input -> mlp -> mix.in; mlp -> mix.mod_b; mlp -> mix.mod_c; mix -> output" :
         "input -> mlp -> mix -> output"));
     mls_value_set(a, s, "width", mls_value_int(a, D));
     mls_value_set(a, s, "layers", mls_value_int(a, 1));
@@ -477,10 +480,46 @@ static void test_refusals(void **state)
     refused("fusion.cross_attention", "weight=learned alpha=1.0", "more than 0 and less than 1");
 }
 
+/* Steered by its own input, it is one whose keys and queries have other weights. */
+static void test_steered(void **state)
+{
+    (void)state;
+    static const char *const option[] = { "heads=2", "heads=2 window=5 positions=none",
+                                          "heads=2 bidirectional=true" };
+    for (int v = 0; v < 3; v++) {
+        bench k, plain;
+        float y[N], want[N];
+        steered = 0;
+        open_bench(&plain, "mixer.attention", option[v], 0);
+        steered = 1;
+        open_bench(&k, "mixer.attention", option[v], 0);
+        steered = 0;
+        for (int i = 0; i < mls_net_weights(plain.net); i++) {
+            mls_weight *w = mls_net_weight(plain.net, i);
+            if (!strncmp(w->name, "layer0.", 7))
+                memcpy(w->data, weight(&k, w->name + 7),
+                       (size_t)(w->rows * w->cols) * sizeof *w->data);
+        }
+        float *in = weight(&plain, "mix.in_proj.weight");
+        for (int i = 0; i < D * D; i++) {
+            in[i] += weight(&k, "mix.mod_c.weight")[i];
+            in[D * D + i] += weight(&k, "mix.mod_b.weight")[i];
+        }
+        forward(&plain, T, want);
+        for (int chunk = v < 2 ? 1 : T; chunk <= T; chunk += 5) {
+            forward(&k, chunk, y);
+            for (int i = 0; i < N; i++) assert_float_equal(y[i], want[i], 1e-5);
+        }
+        close_bench(&k);
+        close_bench(&plain);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mixer),     cmocka_unit_test(test_cross),
+        cmocka_unit_test(test_steered),
         cmocka_unit_test(test_chunks),    cmocka_unit_test(test_causality),
         cmocka_unit_test(test_mask),      cmocka_unit_test(test_gradients),
         cmocka_unit_test(test_refusals),

@@ -1,5 +1,5 @@
 /* gru and lstm: PyTorch's formulas written out in double, a reference's figures of an
- * LSTM, gradients by differences, chunks and masks. */
+ * LSTM, gradients by differences, chunks and masks, with and without mod_tau. */
 #define _GNU_SOURCE
 static const char *file_name = "liquid/gru.so";
 #define FILE_NAME file_name
@@ -37,7 +37,8 @@ static double of_h(const weights *w, int row, const double *h)
     return sum;
 }
 
-static void gru_step(const weights *w, const float *x, double *h, double *c)
+static void gru_step(const weights *w, const float *x, const double *tau, double *h,
+                     double *c)
 {
     double next[H];
     (void)c;
@@ -45,31 +46,45 @@ static void gru_step(const weights *w, const float *x, double *h, double *c)
         const double r = sigmoid(of_x(w, j, x) + of_h(w, j, h));
         const double z = sigmoid(of_x(w, H + j, x) + of_h(w, H + j, h));
         const double n = tanh(of_x(w, 2 * H + j, x) + r * of_h(w, 2 * H + j, h));
-        next[j] = (1.0 - z) * n + z * h[j];
+        next[j] = h[j] + ((1.0 - z) * n + z * h[j] - h[j]) / tau[j];
     }
     memcpy(h, next, sizeof next);
 }
 
-static void lstm_step(const weights *w, const float *x, double *h, double *c)
+static void lstm_step(const weights *w, const float *x, const double *tau, double *h,
+                      double *c)
 {
     double next[H];
     for (int j = 0; j < H; j++) {
         double s[4];
         for (int g = 0; g < 4; g++)
             s[g] = of_x(w, g * H + j, x) + of_h(w, g * H + j, h);
-        c[j] = sigmoid(s[1]) * c[j] + sigmoid(s[0]) * tanh(s[2]);
+        c[j] += (sigmoid(s[1]) * c[j] + sigmoid(s[0]) * tanh(s[2]) - c[j]) / tau[j];
         next[j] = sigmoid(s[3]) * tanh(c[j]);
     }
     memcpy(h, next, sizeof next);
 }
 
-static void formula(const char *file,
-                    void (*step)(const weights *, const float *, double *, double *))
+typedef void step_of(const weights *, const float *, const double *, double *, double *);
+
+/* tau[H] of a row: 0.5 + sigmoid(W m), or 1. */
+static void taus(const data *d, int64_t row, double *tau)
+{
+    for (int j = 0; j < H; j++) {
+        double sum = 0.0;
+        const float *w = d->m ? weight_named((cell *)&d->c, "mod_tau.weight")->t->data : NULL;
+        for (int i = 0; w && i < d->M; i++)
+            sum += (double)w[j * d->M + i] * (double)d->m[row * d->M + i];
+        tau[j] = 0.5 + sigmoid(sum);
+    }
+}
+
+static void formula(const char *file, int with, step_of *step)
 {
     enum { T = 7, B = 3 };
     data d;
     file_name = file;
-    prepare(&d, "units=6", T, B, 1 << MASK);
+    prepare(&d, "units=6", T, B, with);
     const weights w = weights_of(&d.c);
     pass(&d, T, 0);
     double worst = 0.0;
@@ -80,7 +95,9 @@ static void formula(const char *file,
             if (d.c.n_states > 1) c[j] = (double)d.c.state[1].data[b * H + j];
         }
         for (int t = 0; t < T; t++) {
-            if (d.mask[t * B + b] != 0.0f) step(&w, d.x + (t * B + b) * S, h, c);
+            double tau[H];
+            taus(&d, t * B + b, tau);
+            if (d.mask[t * B + b] != 0.0f) step(&w, d.x + (t * B + b) * S, tau, h, c);
             memcpy(want, h, sizeof h);
             worst = fmax(worst, far_off("out", d.y + (t * B + b) * H, want, H, 1e-6));
         }
@@ -92,8 +109,10 @@ static void formula(const char *file,
 static void formulas(void **state)
 {
     (void)state;
-    formula("liquid/gru.so", gru_step);
-    formula("liquid/lstm.so", lstm_step);
+    for (int tau = 0; tau < 2; tau++) {
+        formula("liquid/gru.so", 1 << MASK | tau << TAU, gru_step);
+        formula("liquid/lstm.so", 1 << MASK | tau << TAU, lstm_step);
+    }
 }
 
 /* ncps' LSTM has its gates in the order g i f o and adds 1 to f. */
@@ -139,6 +158,7 @@ static void gradients(void **state)
         file_name = file[i];
         gradients_of("units=6", 0);
         gradients_of("units=6", 1 << MASK);
+        gradients_of("units=6", 1 << TAU | 1 << MASK);
     }
 }
 
@@ -146,9 +166,9 @@ static void chunks(void **state)
 {
     (void)state;
     static const char *const file[] = {"liquid/gru.so", "liquid/lstm.so"};
-    for (int i = 0; i < 4; i++) {
-        file_name = file[i / 2];
-        chunks_of("units=6", 1 << MASK, i % 2 ? MLS_EXACT : 0);
+    for (int i = 0; i < 8; i++) {
+        file_name = file[i / 4];
+        chunks_of("units=6", 1 << MASK | (i & 2 ? 1 << TAU : 0), i % 2 ? MLS_EXACT : 0);
     }
 }
 
