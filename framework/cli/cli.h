@@ -45,6 +45,9 @@ double mls_args_real(const mls_args *args, const char *name, double def, double 
                      double max, mls_error *e);
 /* Exactly one word, called `what` in the message; NULL and e otherwise. */
 const char *mls_args_word(const mls_args *args, const char *what, mls_error *e);
+/* What --split says (eval.c): MLS_TRAINING and so on; without it test, if there is one. */
+struct mls_feed;
+int mls_cli_split(const mls_args *args, const struct mls_feed *feed, mls_error *e);
 /* Lines "  --name VALUE   help" to stdout. */
 void        mls_args_print(const mls_flag *table);
 
@@ -119,6 +122,7 @@ int mls_verb_new(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_validate(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_import(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_weights(int argc, char **argv, mls_registry *r, mls_error *e);
+int mls_verb_quantize(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_trace(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_list(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_help(int argc, char **argv, mls_registry *r, mls_error *e);
@@ -126,6 +130,6 @@ int mls_verb_version(int argc, char **argv, mls_registry *r, mls_error *e);
 
 extern const mls_flag mls_cli_eval_flags[], mls_cli_generate_flags[], mls_cli_recover_flags[],
     mls_cli_run_flags[], mls_cli_check_flags[], mls_cli_validate_flags[],
-    mls_cli_trace_flags[], mls_cli_weights_flags[];
+    mls_cli_trace_flags[], mls_cli_weights_flags[], mls_cli_quantize_flags[];
 
 #endif

@@ -1,7 +1,7 @@
 #include "cli/cli.h"
 #include "base/parfor.h"
 #include "lua/component.h"
-#include "study/model.h"
+#include "study/quantize.h"
 #include "study/watch.h"
 
 #include <math.h>
@@ -12,11 +12,13 @@ enum { MOST_METRICS = 32 };
 
 const mls_flag mls_cli_eval_flags[] = {
     { "--split", MLS_FLAG_VALUE, "training|validation|test", "which samples (test if any)" },
+    { "--weights", MLS_FLAG_VALUE, "FILE",
+      "another checkpoint of that network, or what mls quantize made (the best there)" },
     { "--threads", MLS_FLAG_VALUE, "N", "threads of this process (1)" },
     { NULL, MLS_FLAG_NONE, NULL, NULL }
 };
 
-static int split_of(const mls_args *args, const mls_feed *feed, mls_error *e)
+int mls_cli_split(const mls_args *args, const mls_feed *feed, mls_error *e)
 {
     static const char *const names[] = { "training", "validation", "test" };
     const char *s = mls_args_get(args, "--split", NULL);
@@ -31,7 +33,7 @@ static void evaluate(mls_model *m, const mls_args *args, const char *from, mls_e
 {
     mls_metric metric[MOST_METRICS];
     mls_watch watch;
-    const int split = split_of(args, m->feed, e);
+    const int split = mls_cli_split(args, m->feed, e);
     if (e->set) return;
     if (mls_feed_count(m->feed, split) <= 0) {
         mls_error_set(e, "the task has no samples in this split");
@@ -69,7 +71,8 @@ int mls_verb_eval(int argc, char **argv, mls_registry *r, mls_error *e)
     if (dir) mls_parfor_threads((int)mls_args_int(&args, "--threads", 1, 1, 1024, e));
     const int usage = !dir || e->set;
     mls_lua_file *lua = NULL;
-    if (!usage && mls_lua_trial_load(r, dir, &lua, e) && mls_model_load(&m, r, dir, &from, e))
+    if (!usage && mls_lua_trial_load(r, dir, &lua, e) &&
+        mls_quantize_load(&m, r, dir, mls_args_get(&args, "--weights", NULL), &from, e))
         evaluate(&m, &args, from, e);
     mls_model_close(&m);
     mls_lua_file_free(lua);

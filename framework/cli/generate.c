@@ -1,7 +1,7 @@
 #include "cli/cli.h"
 #include "base/philox.h"
 #include "lua/component.h"
-#include "study/model.h"
+#include "study/quantize.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,6 +14,8 @@ const mls_flag mls_cli_generate_flags[] = {
     { "--temperature", MLS_FLAG_VALUE, "X", "0: always the likeliest (0.8)" },
     { "--top-k", MLS_FLAG_VALUE, "K", "draw among the K likeliest; 0: all (0)" },
     { "--seed", MLS_FLAG_VALUE, "N", "of the draws (1)" },
+    { "--weights", MLS_FLAG_VALUE, "FILE",
+      "another checkpoint of that network, or what mls quantize made (the best there)" },
     { NULL, MLS_FLAG_NONE, NULL, NULL }
 };
 
@@ -155,7 +157,9 @@ int mls_verb_generate(int argc, char **argv, mls_registry *r, mls_error *e)
             : NULL;
     mls_cli_signals();
     mls_lua_file *lua = NULL;
-    if (dir && mls_lua_trial_load(r, dir, &lua, e) && mls_model_load(&m, r, dir, NULL, e))
+    const char *from;
+    if (dir && mls_lua_trial_load(r, dir, &lua, e) &&
+        mls_quantize_load(&m, r, dir, mls_args_get(&args, "--weights", NULL), &from, e))
         generate(&m, &args, e);
     mls_model_close(&m);
     mls_lua_file_free(lua);

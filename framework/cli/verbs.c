@@ -106,6 +106,18 @@ const mls_verb mls_verbs[] = {
               "  mls weights import torch.safetensors results/first -o "
               "results/first/checkpoint-best.h5",
       .options = mls_cli_weights_flags },
+    { .name = "quantize", .run = mls_verb_quantize,
+      .words = "DIR -o FILE.h5 [--keep PATTERN]... [--split NAME]",
+      .summary = "a trained network's weights in 8 bits; size, speed and loss of both",
+      .help = "Rounds the matrices of the best or newest checkpoint of DIR to 8 bits with one "
+              "scale for each output row, writes them to FILE.h5 and tells what both take and "
+              "give. Biases, time constants, A, convolutions and states stay floats of 32 "
+              "bits, and so do all sums: only the weights are rounded. mls eval and mls "
+              "generate take the file by --weights; the checkpoint need not be there then.\n"
+              "\n"
+              "  mls quantize results/first -o results/first/int8.h5\n"
+              "  mls generate results/first --weights results/first/int8.h5",
+      .options = mls_cli_quantize_flags },
     { .name = "lua", .run = mls_verb_lua, .words = "FILE.lua [ARGUMENTS]",
       .summary = "a Lua program with a model in its hand",
       .help = "Runs FILE with all of Lua's libraries and the module \"mls\", which besides "

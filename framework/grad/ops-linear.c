@@ -60,9 +60,16 @@ double mls_grad_flops_each(const mls_call *k) { return (double)k->out[0]->count;
 static void linear_forward(const mls_call *k)
 {
     const mls_t x = k->in[0], w = k->in[1], bias = k->in[2], y = k->out[0];
-    const int64_t in = x->dim[2], out = y->dim[2];
-    mls_k_linear(k->flags & MLS_EXACT, x->dim[1], mls_rows_of(x), out, in, x->data,
-                 w->data, bias ? bias->data : NULL, y->data);
+    const int64_t in = x->dim[2], out = y->dim[2], rows = mls_rows_of(x);
+    const float *b = bias ? bias->data : NULL;
+    const mls_int8 *q = mls_tape_int8(w);
+    if (rows <= MLS_K_FEW && !(k->flags & (MLS_TRAIN | MLS_EXACT))) {
+        if (q) mls_k_linear_int8(rows, out, in, x->data, q, b, y->data);
+        else mls_k_linear_few(rows, out, in, x->data, w->data, b, y->data);
+        return;
+    }
+    mls_k_linear(k->flags & MLS_EXACT, x->dim[1], rows, out, in, x->data, w->data, b,
+                 y->data);
 }
 
 /* dx = dy w,  dw = dy^T x over all steps at once,  db = column sums of dy. */

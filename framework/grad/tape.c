@@ -11,6 +11,7 @@ typedef struct tensor {
     int64_t        offset;     /* of a view, in its parent's data                       */
     int            tracks;     /* a gradient can reach it                               */
     int            owned;      /* its gradient buffer is the tape's, to be reused       */
+    const mls_int8 *int8;      /* of a weight: the same in 8 bits, or NULL              */
 } tensor;
 
 struct mls_note {
@@ -121,6 +122,9 @@ mls_t mls_tape_detach(mls_ctx *c, mls_t x)
 {
     return mls_tape_wrap(c, x->data, NULL, 0, x->dim[0], x->dim[1], x->dim[2]);
 }
+
+void mls_tape_set_int8(mls_t w, const mls_int8 *q) { inner(w)->int8 = q; }
+const mls_int8 *mls_tape_int8(mls_t w) { return inner(w)->int8; }
 
 int mls_tape_tracks(mls_t x) { return x && inner(x)->tracks; }
 

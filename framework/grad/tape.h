@@ -58,6 +58,11 @@ mls_t mls_tape_detach(mls_ctx *c, mls_t x);
 
 void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t *in,
                     int n_in, const mls_t *out, int n_out);
+/* Weights of 8 bits that stand for those of w, a leaf of network lifetime: what runs
+ * outside training may read them instead.  NULL: none.                                 */
+struct mls_int8;
+void mls_tape_set_int8(mls_t w, const struct mls_int8 *q);
+const struct mls_int8 *mls_tape_int8(mls_t w);
 /* 1 when a gradient can reach x. */
 int  mls_tape_tracks(mls_t x);
 /* Makes (zeroed, if new) and returns x's gradient buffer, to seed backward with. */

@@ -29,6 +29,24 @@ void mls_k_gemm_rows(int exact, int64_t rows, int trans_a, int trans_b, int64_t 
 void mls_k_linear(int exact, int64_t rows, int64_t m, int64_t n, int64_t k, const float *x,
                   const float *w, const float *bias, float *y);
 
+/* ---- Weights of 8 bits (int8.c) ---- */
+
+/* A matrix [rows][cols]: q[r][c] * scale[r], q in -127..127. */
+typedef struct mls_int8 {
+    int8_t *q;                  /* [rows][cols]                                          */
+    float  *scale;              /* [rows]                                                */
+} mls_int8;
+void mls_k_int8_pack(int64_t rows, int64_t cols, const float *w, int8_t *q, float *scale);
+void mls_k_int8_unpack(int64_t rows, int64_t cols, const int8_t *q, const float *scale,
+                       float *w);
+/* As mls_k_linear for few rows m, on the calling thread: OpenBLAS packs w at each call,
+ * which for one row costs several times the product.  A row's bits do not depend on m.  */
+#define MLS_K_FEW 3
+void mls_k_linear_few(int64_t m, int64_t n, int64_t k, const float *x, const float *w,
+                      const float *bias, float *y);
+void mls_k_linear_int8(int64_t m, int64_t n, int64_t k, const float *x, const mls_int8 *w,
+                       const float *bias, float *y);
+
 /* Sum of squares of x[n] in a fixed order (double). */
 double mls_k_sum_squares(const float *x, int64_t n);
 /* Index of the first NaN or Inf, or -1. */

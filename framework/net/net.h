@@ -53,6 +53,10 @@ void        mls_net_zero_grad(mls_net *net);
 /* All weights lie in one array, and their gradients in another, of this length. */
 float      *mls_net_data(const mls_net *net, int64_t *count);
 float      *mls_net_grad(const mls_net *net);
+/* Weight i in 8 bits as well: products outside training may read them.  q lives as long as
+ * the net; the floats must be what q stands for.                                        */
+struct mls_int8;
+void        mls_net_set_int8(mls_net *net, int i, const struct mls_int8 *q);
 /* The specification with every default filled in. */
 mls_value  *mls_net_resolved(const mls_net *net, mls_arena *a);
 /* "layer0.enc  encoder.lif  128 -> 128  16,512 parameters" lines. */

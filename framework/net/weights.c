@@ -99,6 +99,11 @@ void mls_net_make_weights(mls_net *net, mls_error *e)
     }
 }
 
+void mls_net_set_int8(mls_net *net, int i, const struct mls_int8 *q)
+{
+    mls_tape_set_int8(net->tensor[i], q);
+}
+
 int64_t mls_net_parameters(const mls_net *net) { return net->count; }
 int mls_net_weights(const mls_net *net) { return net->n_weights; }
 mls_weight *mls_net_weight(const mls_net *net, int i) { return &net->weight[i]; }

@@ -24,7 +24,8 @@ static const char MAGIC[16] = "mls-checkpoint";
 static hid_t type_of(mls_bundle_type t)
 {
     return t == MLS_B_F32 ? H5T_NATIVE_FLOAT : t == MLS_B_F64 ? H5T_NATIVE_DOUBLE
-         : t == MLS_B_I64 ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT8;
+         : t == MLS_B_I64 ? H5T_NATIVE_INT64
+         : t == MLS_B_I8  ? H5T_NATIVE_INT8  : H5T_NATIVE_UINT8;
 }
 
 static int64_t count_of(const mls_bundle_row *r)
@@ -194,6 +195,7 @@ static const char *type_name(hid_t t)
            : H5Tequal(t, H5T_NATIVE_DOUBLE) > 0 ? "f64"
            : H5Tequal(t, H5T_NATIVE_INT64) > 0  ? "i64"
            : H5Tequal(t, H5T_NATIVE_UINT8) > 0  ? "u8"
+           : H5Tequal(t, H5T_NATIVE_INT8) > 0   ? "i8"
                                                 : "another type";
 }
 
