@@ -120,6 +120,7 @@ int mls_verb_repl(int argc, char **argv, mls_registry *r, mls_error *e);
 extern const mls_flag mls_cli_new_flags[];
 int mls_verb_new(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_validate(int argc, char **argv, mls_registry *r, mls_error *e);
+int mls_verb_bench(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_import(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_weights(int argc, char **argv, mls_registry *r, mls_error *e);
 int mls_verb_quantize(int argc, char **argv, mls_registry *r, mls_error *e);
@@ -130,6 +131,7 @@ int mls_verb_version(int argc, char **argv, mls_registry *r, mls_error *e);
 
 extern const mls_flag mls_cli_eval_flags[], mls_cli_generate_flags[], mls_cli_recover_flags[],
     mls_cli_run_flags[], mls_cli_check_flags[], mls_cli_validate_flags[],
-    mls_cli_trace_flags[], mls_cli_weights_flags[], mls_cli_quantize_flags[];
+    mls_cli_trace_flags[], mls_cli_weights_flags[], mls_cli_quantize_flags[],
+    mls_cli_bench_flags[];
 
 #endif

@@ -61,6 +61,20 @@ const mls_verb mls_verbs[] = {
               "  mls validate liquid.cfc\n"
               "  mls validate ./leaky.so --case causal --seed 17",
       .options = mls_cli_validate_flags },
+    { .name = "bench", .run = mls_verb_bench, .words = "[ROW | GROUP]... [options]",
+      .summary = "how fast mls is, and how far from what the machine could do",
+      .help = "Measures kernels, components and whole training steps: rows take turns, and "
+              "each tells the median and quartiles of its repeats, tokens, floating point "
+              "operations, exponentials and bytes a second, the bytes that it keeps for "
+              "backward and its peak of memory. The limit is the time that its products, "
+              "exponentials, multiply-adds and bytes take at the rates that the same run "
+              "measured. Without a name all rows are measured; --list has them. Times of one "
+              "thread are of the processor: the wall's stand beside them where they differ. "
+              "docs/performance.md says how the figures are made.\n"
+              "\n"
+              "  mls bench cfc mamba --steps 512 --ops\n"
+              "  mls bench --json before.json; mls bench --compare before.json",
+      .options = mls_cli_bench_flags },
     { .name = "import", .run = mls_verb_import, .flags = MLS_VERB_BARE,
       .words = "FORMAT [train:] INPUT... [test: INPUT...] -o FILE.h5 [options]",
       .summary = "data of other programs into a file for task.hdf5",

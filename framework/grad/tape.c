@@ -210,6 +210,12 @@ static int look(const char *path, const mls_op *op, const mls_t *out, int n_out,
     return 0;
 }
 
+static void tell(const mls_tape *t, const mls_op *op, const mls_call *k, int backward,
+                 int after)
+{
+    if (t->watch) t->watch->tell(t->watch->arg, op, k, backward, after);
+}
+
 /* ---- applying -------------------------------------------------------------------- */
 
 void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t *in,
@@ -233,7 +239,9 @@ void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t 
     if (t->dry) return;
     const mls_mark m = mls_arena_mark(&t->arena);
     mls_run_op = op->name;
+    tell(t, op, &k, 0, 0);
     op->forward(&k);
+    tell(t, op, &k, 0, 1);
     mls_arena_release(&t->arena, m);                     /* scratch */
     if (t->check && !t->bad.path) look(c->path, op, out, n_out, &t->bad);
     if (c->error->set || !tracks || !op->backward || !(t->flags & MLS_TRAIN)) return;
@@ -266,7 +274,9 @@ static void undo(mls_ctx *c, mls_note *n)
     const mls_mark m = mls_arena_mark(&c->tape->arena);
     mls_run_current = n->path;
     mls_run_op = n->op->name;
+    tell(c->tape, n->op, &k, 1, 0);
     n->op->backward(&k);
+    tell(c->tape, n->op, &k, 1, 1);
     mls_arena_release(&c->tape->arena, m);
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i]) drop_grad(c->tape, inner(n->out[i]));

@@ -24,6 +24,12 @@ typedef struct mls_tape_bad {
     int64_t     t, b, n;
 } mls_tape_bad;
 
+/* Told of every op that runs, before it and after it, by those who count and time. */
+typedef struct mls_tape_watch {
+    void (*tell)(void *arg, const mls_op *op, const mls_call *k, int backward, int after);
+    void *arg;
+} mls_tape_watch;
+
 struct mls_tape {
     mls_arena arena;        /* the step's memory                                     */
     unsigned  flags;        /* MLS_SMOOTH, MLS_TRAIN, MLS_EXACT                      */
@@ -37,6 +43,7 @@ struct mls_tape {
     int       steady;       /* 1: dropout drops nothing, in training too             */
     int       check;        /* 1: look at what every op gives; slow                  */
     mls_tape_bad bad;       /* what that found first; path NULL: nothing             */
+    const mls_tape_watch *watch; /* NULL: nobody                                          */
 };
 
 void mls_tape_reset(mls_tape *t);

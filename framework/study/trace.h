@@ -39,6 +39,9 @@ mls_net   *mls_trace_net(mls_trace *t);
 /* What its weights' full names begin with: "layer0.node.", "head.", "". */
 const char *mls_trace_prefix(const mls_trace *t);
 const char *mls_trace_name(const mls_trace *t);          /* "mixer.mamba", "the network" */
+/* What it runs, for those who run it themselves. */
+mls_run   *mls_trace_running(mls_trace *t);
+const mls_batch *mls_trace_batch(const mls_trace *t);
 /* Runs; adds the output rows, which live as long as t.  0 and e on failure. */
 int        mls_trace_run(mls_trace *t, mls_bundle *out, mls_error *e);
 /* Adds a row without data for each thing that can be given or is written; axes whose length

@@ -376,5 +376,7 @@ void mls_trace_free(mls_trace *t)
 }
 
 mls_net *mls_trace_net(mls_trace *t) { return t->net; }
+mls_run *mls_trace_running(mls_trace *t) { return t->run; }
+const mls_batch *mls_trace_batch(const mls_trace *t) { return &t->batch; }
 const char *mls_trace_prefix(const mls_trace *t) { return t->prefix; }
 const char *mls_trace_name(const mls_trace *t) { return t->name; }

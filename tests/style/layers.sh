@@ -9,7 +9,7 @@ result() { # 1 = text of offences (empty: passed), 2 = the rule
     if [ -z "$1" ]; then echo "ok $n - $2"; else
         echo "not ok $n - $2"; echo "$1" | head -n 10 | sed 's/^/# /'; fi
 }
-layers="base kern grad plug net conf train rec import study validate lua cli"
+layers="base kern grad plug net conf train rec import study validate bench lua cli"
 
 offences=
 lower=

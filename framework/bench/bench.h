@@ -1,0 +1,57 @@
+/* bench.h - how fast mls is, and how far from what the machine could do.
+ *
+ * Rows (rows.c) are opened together and take turns, a repeat each, so that whatever else
+ * the machine does in the meantime befalls all of them alike; medians and quartiles of the
+ * repeats are told, after two repeats to warm up.  Rates are by processor time with one
+ * thread, else by the wall.  Times are facts, never verdicts: nothing here fails on one. */
+#ifndef MLS_BENCH_BENCH_H
+#define MLS_BENCH_BENCH_H
+
+#include "base/value.h"
+#include "bench/rates.h"
+#include "bench/work.h"
+
+#include <stdio.h>
+
+typedef struct mls_bench {
+    mls_registry *registry;
+    int           threads, repeats;
+    const volatile int *stop;            /* 1: enough; or NULL                            */
+    FILE         *progress;              /* a line that is written over; or NULL          */
+    mls_arena     arena;                 /* of the results                                */
+    mls_bench_rate_table     rates;
+    struct mls_bench_result *result;
+    int           n, room;
+} mls_bench;
+
+typedef struct mls_bench_result {
+    const mls_bench_row *row;
+    mls_bench_size    size;
+    int         threads, repeats;
+    mls_bench_spread_of  wall, cpu;               /* seconds of a repeat                           */
+    double      forward, backward;       /* medians; 0: not told apart                    */
+    double      tokens;
+    mls_bench_cost cost;
+    double      limit;                   /* seconds that the measured rates allow         */
+    double      saved;                   /* bytes kept for backward                       */
+    int64_t     peak;                    /* bytes above the opened row                    */
+    mls_bench_tally   ops;                     /* of one repeat                                 */
+} mls_bench_result;
+
+/* Rates first, then rows: adds a result for each.  Sizes of 0 are the defaults (1,024 steps,
+ * 8 samples, 128 wide, or the row's own).  0 and e on failure.                          */
+int    mls_bench_rates(mls_bench *b, mls_error *e);
+int    mls_bench_rows(mls_bench *b, const mls_bench_row *const *row, int n, mls_bench_size size, mls_error *e);
+void   mls_bench_free(mls_bench *b);
+/* The time that rates are made of: of the processor with one thread, else on the wall. */
+double mls_bench_seconds(const mls_bench_result *r);
+
+/* report.c: the table; the time of each op; the same as a value for JSON. */
+void       mls_bench_print(const mls_bench *b, FILE *f);
+void       mls_bench_print_ops(const mls_bench *b, FILE *f);
+mls_value *mls_bench_value(const mls_bench *b, mls_arena *a, const char *command);
+/* Ratios old / new of rows of equal sizes and threads in old, an earlier value.  0 and e if
+ * old is none.                                                                          */
+int        mls_bench_compare(const mls_bench *b, const mls_value *old, FILE *f, mls_error *e);
+
+#endif

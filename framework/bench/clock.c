@@ -1,0 +1,74 @@
+#include "bench/clock.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static double seconds(clockid_t clock)
+{
+    struct timespec t;
+    if (clock_gettime(clock, &t)) return 0.0;
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+mls_bench_time mls_bench_now(void)
+{
+    return (mls_bench_time){ seconds(CLOCK_MONOTONIC), seconds(CLOCK_PROCESS_CPUTIME_ID) };
+}
+
+mls_bench_time mls_bench_since(mls_bench_time begin)
+{
+    const mls_bench_time now = mls_bench_now();
+    return (mls_bench_time){ now.wall - begin.wall, now.cpu - begin.cpu };
+}
+
+mls_bench_time mls_bench_plus(mls_bench_time a, mls_bench_time b)
+{
+    return (mls_bench_time){ a.wall + b.wall, a.cpu + b.cpu };
+}
+
+static int rising(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double at(const double *x, int n, double part)
+{
+    const double place = part * (n - 1);
+    const int i = (int)place;
+    return i + 1 < n ? x[i] + (place - i) * (x[i + 1] - x[i]) : x[n - 1];
+}
+
+mls_bench_spread_of mls_bench_spread(double *x, int n)
+{
+    if (n < 1) return (mls_bench_spread_of){ NAN, NAN, NAN, NAN };
+    qsort(x, (size_t)n, sizeof *x, rising);
+    return (mls_bench_spread_of){ at(x, n, 0.5), at(x, n, 0.25), at(x, n, 0.75), x[0] };
+}
+
+/* A line "VmHWM:   1234 kB" of /proc/self/status. */
+static int64_t status(const char *name)
+{
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[256];
+    long long kib = 0;
+    const size_t n = strlen(name);
+    while (f && fgets(line, sizeof line, f))
+        if (!strncmp(line, name, n) && line[n] == ':') sscanf(line + n + 1, "%lld", &kib);
+    if (f) fclose(f);
+    return kib * 1024;
+}
+
+int64_t mls_bench_memory(void) { return status("VmRSS"); }
+int64_t mls_bench_memory_peak(void) { return status("VmHWM"); }
+
+void mls_bench_memory_reset(void)
+{
+    FILE *f = fopen("/proc/self/clear_refs", "w");
+    if (!f) return;
+    fputs("5", f);
+    fclose(f);
+}

@@ -1,0 +1,57 @@
+#!/bin/sh
+# mls bench: its rows and files.  Nothing here looks at how long anything took.
+set -u
+mls=${MLS_BUILD:-.}/mls
+dir=$(mktemp -d) || exit 99
+trap 'rm -rf "$dir"' EXIT
+n=0
+check() { # 1 = status of what was asked, 2 = what
+    n=$((n + 1))
+    if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else
+        echo "not ok $n - $2"; sed 's/^/# /' "$dir/err" | head -n 12; fi
+}
+says() { # 1 = text, 2 = status, 3... = command: its stderr must hold the text
+    text=$1 want=$2; shift 2
+    "$@" >"$dir/out" 2>"$dir/err"
+    [ $? -eq "$want" ] && grep -qF -e "$text" "$dir/err"
+}
+tiny="--steps 8 --batch 2 --width 64 --repeats 2"
+
+"$mls" bench --list >"$dir/list" 2>"$dir/err" && grep -q '^cfc  *component ' "$dir/list" &&
+    grep -q '^lm-bidirectional  *training ' "$dir/list" && grep -q '^gemm  *kernel ' "$dir/list"
+check $? "the rows are listed, each with its group"
+says 'did you mean "mamba"?' 2 "$mls" bench mambo; check $? "a misspelt row"
+says 'did you mean --repeats?' 2 "$mls" bench --repeat 3; check $? "a misspelt option"
+says 'expected a whole number from 1' 1 "$mls" bench lif --steps 0; check $? "no steps"
+says "$dir/none.json" 1 "$mls" bench lif $tiny --compare "$dir/none.json"
+check $? "what is compared with must be there before anything is measured"
+printf '{"rows": 3}\n' >"$dir/bad.json"
+says 'no rows of an mls bench' 1 "$mls" bench lif $tiny --compare "$dir/bad.json"
+check $? "a file of something else"
+
+"$mls" bench $tiny --json "$dir/a.json" --ops >"$dir/out" 2>"$dir/err"; check $? "every row runs"
+missing=$(while read -r row rest; do grep -q "\"row\": *\"$row\"" "$dir/a.json" || echo "$row"; done <"$dir/list")
+[ -z "$missing" ] || echo "not measured: $missing" >"$dir/err"; [ -z "$missing" ]
+check $? "and stands in the file"
+cat >"$dir/schema.lua" <<'X'
+local f = assert (io.open (arg[1]))
+local text = f:read "a"
+for _, key in ipairs { "command", "isa", "blas", "rates", "rows", "steps", "batch", "width", "threads",
+                       "repeats", "seconds", "wall", "cpu", "median", "low", "high", "forward", "backward",
+                       "tokens_per_second", "flops", "exps", "bytes", "limit", "saved_bytes_per_token",
+                       "peak_bytes", "ops", "calls" } do
+  assert (text:find ('"' .. key .. '":', 1, true), "no key " .. key)
+end
+assert (not text:find "nan" and not text:find "inf", "a number that JSON does not have")
+X
+"$mls" lua "$dir/schema.lua" "$dir/a.json" >"$dir/out" 2>"$dir/err"; check $? "the file has what --compare and others read"
+"$mls" bench cfc mamba $tiny --compare "$dir/a.json" >"$dir/out" 2>"$dir/err" &&
+    grep -q 'old / new' "$dir/out" && grep -qE '^cfc +8 +2 +64 ' "$dir/out"
+check $? "an earlier run is compared with"
+"$mls" bench cfc $tiny --threads 2 --compare "$dir/a.json" >"$dir/out" 2>"$dir/err" &&
+    grep -q 'no row of the same sizes and threads' "$dir/out"
+check $? "but not with another number of threads"
+"$mls" bench mamba $tiny --ops >"$dir/out" 2>"$dir/err" && grep -qE '^mamba +mamba.scan +1 ' "$dir/out" &&
+    grep -qE '^mamba +linear +4 ' "$dir/out"
+check $? "the ops of a component are its own alone"
+echo "1..$n"
