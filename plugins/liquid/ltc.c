@@ -18,7 +18,7 @@
  * after every step of the optimiser.  With mod_tau, cm is multiplied by tau = 0.5 +
  * sigmoid(W m).
  */
-#include "ltc_scan.h"
+#include "ltc_back.h"
 #include "modulation.h"
 #include "wiring_setup.h"
 
@@ -109,6 +109,8 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     mls_t from[LTC_INS] = {mapped(c, in[0], p->input_w, p->input_b), mls->load(c, p->v),
                            in[1], tau, in[3]};
     mls_t to[LTC_OUTS] = {mls->tensor(c, T, B, U), mls->tensor(c, 1, B, U)};
+    if (ltc_keeps(&p->cell))
+        from[LTC_KEPT] = mls->tensor(c, T, B, 2 * p->ode_unfolds * U);
     memcpy(from + LTC_IN, p->weight, sizeof p->weight);
     for (int i = LTC_TIME; seen && i < LTC_OUTS; i++) to[i] = mls->tensor(c, T, B, U);
     mls->apply(c, &ltc_scan, &p->cell, from, LTC_INS, to, seen ? LTC_OUTS : LTC_TIME);

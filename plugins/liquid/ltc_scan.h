@@ -1,23 +1,29 @@
-/* ltc_scan.h - the liquid time-constant cell over a sequence as one op.
+/* ltc_scan.h - the liquid time-constant cell over a sequence as one op: forward.
  *
- * Each sample is integrated on its own.  Backward runs the substeps of a step again
- * rather than keep them, and gathers gradients of weights in a fixed number of groups,
- * so that sums do not depend on the number of threads.
+ * Some samples run side by side, which shares the loads of parameters (ltc_field.h).
+ * Such a group depends on the batch size alone, and a sample's numbers not on its group;
+ * gradients of weights gather in each group and are added in order, so that no sum
+ * depends on the number of threads.
  */
 #ifndef LIQUID_LTC_SCAN_H
 #define LIQUID_LTC_SCAN_H
+
+#include <math.h>
 
 #include "ltc_field.h"
 
 enum { LTC_SEMI_IMPLICIT, LTC_EULER, LTC_RK4 };
 enum { LTC_SOFTPLUS, LTC_CLIP };
 enum { GLEAK, VLEAK, CM, SIGMA, MU, W, EREV, S_SIGMA, S_MU, S_W, S_EREV, LTC_WEIGHTS };
+/* LTC_KEPT: [T][B][K][N | D][U], or NULL: what forward leaves for backward.  It stands
+ * among the inputs because nothing flows back to it. */
 enum {
     LTC_X,
     LTC_V,
     LTC_DT,
     LTC_TAU,
     LTC_MASK,
+    LTC_KEPT,
     LTC_IN,
     LTC_INS = LTC_IN + LTC_WEIGHTS
 };
@@ -37,13 +43,23 @@ typedef struct ltc_cell { /* what the op is told beside its inputs */
 typedef struct ltc_job {
     const mls_call *k;
     const ltc_cell *p;
-    int64_t T, B, S, U, K, stages, groups;
+    int64_t T, B, S, U, P, K, stages; /* P: U with padding, as in synapses           */
+    int64_t rows, groups;             /* samples side by side; groups of them        */
     synapses inner, outer;
-    float *G, *GV, *C; /* [U]: P(gleak), with vleak, P(cm) */
-    float *work;       /* [groups][room]: see ltc_room                          */
-    float *sums;       /* [groups][n_sums]: gradients, backward only            */
+    float *w[2];       /* [U][U] and [S][U]: positive, 0 without a synapse           */
+    float *G, *GV, *C; /* [P]: P(gleak), with vleak, P(cm)                           */
+    float *kept;       /* LTC_KEPT or NULL                                           */
+    float *work;       /* [groups][room]: see ltc_work                               */
+    float *sums;       /* [groups][2][n_sums]: gradients, backward only              */
     int64_t room, n_sums;
 } ltc_job;
+
+/* Semi-implicit steps with few substeps keep their conductances: backward then has one
+ * sigmoid a synapse to make, not two.  Others run again in backward. */
+static int ltc_keeps(const ltc_cell *p)
+{
+    return p->solver == LTC_SEMI_IMPLICIT && p->unfolds <= 8;
+}
 
 MLS_INLINE void positive(int kind, int64_t n, const float *restrict x, float least,
                          float *restrict y)
@@ -55,79 +71,163 @@ MLS_INLINE void positive(int kind, int64_t n, const float *restrict x, float lea
     for (int64_t i = 0; i < n; i++) y[i] = y[i] > least ? y[i] : least;
 }
 
-/* y is what positive() gave.  Below its floor a parameter keeps the gradient that would
- * raise it, as if it were put back to the floor after every step of the optimiser. */
-static void positive_back(int kind, int64_t n, const float *x, const float *y,
-                          float least, const float *g, float *to)
-{
-    for (int64_t i = 0; to && i < n; i++)
-        if (y[i] > least || g[i] < 0.0f)
-            to[i] += kind == LTC_SOFTPLUS ? g[i] * mls_sigmoidf(x[i]) : g[i];
-}
-
 static const float *ltc_weight(const mls_call *k, int i)
 {
     return k->in[LTC_IN + i]->data;
 }
 
-/* Parameters of the synapses in `w`.. into s; 0: out of memory. */
-MLS_INLINE int prepare_synapses(const ltc_job *q, synapses *s, int64_t n, int first,
-                                const float *mask)
+/* Where value `part` of synapse i, j lies in an array of sources or of blocks first. */
+MLS_INLINE int64_t ltc_place(const synapses *s, int64_t i, int64_t j, int part, int ahead)
 {
-    const int64_t U = q->U, count = n * U;
-    float *w = mls->scratch(q->k, (size_t)(2 * count) * sizeof(float));
-    if (!w) return 0;
-    float *wE = w + count;
-    *s = (synapses){.n = n, .U = U, .w = w, .wE = wE};
-    s->sigma = ltc_weight(q->k, first);
-    s->mu = ltc_weight(q->k, first + 1);
-    s->E = ltc_weight(q->k, first + 3);
+    const int64_t block = j / LTC_LANES, of = s->P / LTC_LANES;
+    return ((ahead ? block * s->n + i : i * of + block) * 4 + part) * LTC_LANES +
+           j % LTC_LANES;
+}
+
+/* Parameters of the synapses in `first`.. into s; 0: out of memory. */
+MLS_INLINE int prepare_synapses(ltc_job *q, int which, int first, const float *mask,
+                                int back)
+{
+    synapses *s = which ? &q->outer : &q->inner;
+    const int64_t U = q->U, n = which ? q->S : U, count = n * U;
+    *s = (synapses){.n = n, .U = U, .P = q->P};
+    const size_t all = (size_t)(n * q->P * 4) * sizeof(float);
+    float *w = q->w[which] = mls->scratch(q->k, (size_t)count * sizeof(float));
+    s->ahead = mls->scratch(q->k, all);
+    s->back = back ? mls->scratch(q->k, all) : NULL;
+    s->steep = mls->scratch(q->k, (size_t)(2 * n) * sizeof(float));
+    if (!w || !s->ahead || (back && !s->back) || !s->steep) return 0;
+    s->shift = s->steep + n;
+    memset(s->ahead, 0, all);
+    if (back) memset(s->back, 0, all);
     positive(q->p->positivity, count, ltc_weight(q->k, first + 2), 0.0f, w);
-    for (int64_t i = 0; i < count; i++) {
-        w[i] = mask[i] != 0.0f ? w[i] : 0.0f;
-        wE[i] = w[i] * s->E[i];
+    for (int64_t i = 0; i < n; i++) {
+        float steep = 0.0f, shift = 0.0f;
+        for (int64_t j = 0; j < U; j++) {
+            const int64_t at = i * U + j;
+            const float sigma = ltc_weight(q->k, first)[at];
+            const float E = ltc_weight(q->k, first + 3)[at];
+            const float a = -MLS_LOG2E * sigma, b = -a * ltc_weight(q->k, first + 1)[at];
+            w[at] = mask[at] != 0.0f ? w[at] : 0.0f;
+            const float forward[] = {a, b, w[at], w[at] * E},
+                        backward[] = {a, b, E, w[at] * sigma};
+            for (int part = 0; part < 4; part++) {
+                s->ahead[ltc_place(s, i, j, part, 1)] = forward[part];
+                if (back) s->back[ltc_place(s, i, j, part, 0)] = backward[part];
+            }
+            /* as "not below", so that a NaN is not lost */
+            if (!(fabsf(a) <= steep)) steep = fabsf(a);
+            if (!(fabsf(b) <= shift)) shift = fabsf(b);
+        }
+        s->steep[i] = steep;
+        s->shift[i] = shift;
     }
     return 1;
 }
 
-MLS_INLINE int prepare(const mls_call *k, ltc_job *q)
+/* What a group works on, in parts of its room; [rows][P] but for the last four. */
+enum {
+    LTC_W_V,
+    LTC_W_OLD,
+    LTC_W_R,
+    LTC_W_N0,
+    LTC_W_D0,
+    LTC_W_SUM,
+    LTC_W_NEXT,
+    LTC_W_DV,
+    LTC_W_DR,
+    LTC_W_DN0,
+    LTC_W_DD0,
+    LTC_W_DN,
+    LTC_W_DD,
+    LTC_W_DU,
+    LTC_W_ROWS
+};
+typedef struct ltc_work {
+    float *v, *old, *r, *N0, *D0, *sum, *next;
+    float *dv, *dr, *dN0, *dD0, *dN, *dD, *du;
+    float *trail;   /* [K][stages][v | N | D][rows][P]                              */
+    float *y;       /* [P][4]                                                       */
+    float *x, *dx;  /* [rows][S]: input without what is masked; a gradient unwanted  */
+    int64_t first, n; /* samples in hand: first.. and how many                      */
+} ltc_work;
+
+MLS_INLINE int prepare(const mls_call *k, ltc_job *q, int back)
 {
     const ltc_cell *p = k->attr;
     const mls_tensor *x = k->in[LTC_X];
     *q = (ltc_job){.k = k, .p = p, .T = x->dim[0], .B = x->dim[1], .S = x->dim[2]};
     const int64_t U = q->U = k->in[LTC_V]->dim[2];
+    const int64_t P = q->P = (U + LTC_LANES - 1) / LTC_LANES * LTC_LANES;
     q->K = p->unfolds;
     q->stages = p->solver == LTC_RK4 ? 4 : 1;
-    q->groups = q->B < LTC_GROUPS ? q->B : LTC_GROUPS;
-    /* v, r | N0, D0 | per stage of every substep v, N, D | five more for backward */
-    q->room = U * (q->K * q->stages * 3 + 16);
-    q->n_sums = 3 * U + 4 * U * (U + q->S);
-    q->G = mls->scratch(k, (size_t)(3 * U) * sizeof(float));
+    q->rows = q->B >= 2 * LTC_MOST_ROWS ? LTC_MOST_ROWS : q->B >= LTC_MOST_ROWS ? 2 : 1;
+    const int64_t parts = (q->B + q->rows - 1) / q->rows;
+    q->groups = parts < LTC_GROUPS ? parts : LTC_GROUPS;
+    q->kept = k->in[LTC_KEPT] ? k->in[LTC_KEPT]->data : NULL;
+    const int64_t steps = back ? q->K : 1;
+    q->room = q->rows * (P * (LTC_W_ROWS + 3 * q->stages * steps) + 2 * q->S) + 4 * P;
+    q->room = (q->room + 15) / 16 * 16;
+    q->n_sums = 3 * P + 4 * P * (U + q->S);
+    q->G = mls->scratch(k, (size_t)(3 * P) * sizeof(float));
     q->work = mls->scratch(k, (size_t)(q->groups * q->room) * sizeof(float));
     if (!q->G || !q->work) return 0;
-    q->GV = q->G + U;
-    q->C = q->GV + U;
+    memset(q->work, 0, (size_t)(q->groups * q->room) * sizeof(float));
+    memset(q->G, 0, (size_t)(3 * P) * sizeof(float));
+    q->GV = q->G + P;
+    q->C = q->GV + P;
     positive(p->positivity, U, ltc_weight(k, GLEAK), 0.0f, q->G);
     positive(p->positivity, U, ltc_weight(k, CM), LTC_LEAST_CM, q->C);
     for (int64_t j = 0; j < U; j++) q->GV[j] = q->G[j] * ltc_weight(k, VLEAK)[j];
-    return prepare_synapses(q, &q->inner, U, SIGMA, p->adjacency) &&
-           prepare_synapses(q, &q->outer, q->S, S_SIGMA, p->sensory);
+    return prepare_synapses(q, 0, SIGMA, p->adjacency, back) &&
+           prepare_synapses(q, 1, S_SIGMA, p->sensory, back);
 }
 
-/* What a group works on; the parts lie in its room. */
-typedef struct ltc_work {
-    float *v, *r, *N0, *D0, *trail; /* trail: [K][stages][v | N | D][U]    */
-    float *dv, *dr, *dN0, *dD0, *dN, *dD, *du, *row, *dk, *next;
-} ltc_work;
-
-MLS_INLINE ltc_work work_of(const ltc_job *q, int64_t group)
+MLS_INLINE ltc_work work_of(const ltc_job *q, int64_t group, int64_t steps)
 {
+    const int64_t RP = q->rows * q->P;
     float *at = q->work + group * q->room;
-    const int64_t U = q->U;
-    ltc_work w = {at,         at + U,      at + 2 * U,  at + 3 * U,  at + 14 * U,
-                  at + 4 * U, at + 5 * U,  at + 6 * U,  at + 7 * U,  at + 8 * U,
-                  at + 9 * U, at + 10 * U, at + 11 * U, at + 12 * U, at + 13 * U};
+    ltc_work w = {.v = at + LTC_W_V * RP,
+                  .old = at + LTC_W_OLD * RP,
+                  .r = at + LTC_W_R * RP,
+                  .N0 = at + LTC_W_N0 * RP,
+                  .D0 = at + LTC_W_D0 * RP,
+                  .sum = at + LTC_W_SUM * RP,
+                  .next = at + LTC_W_NEXT * RP,
+                  .dv = at + LTC_W_DV * RP,
+                  .dr = at + LTC_W_DR * RP,
+                  .dN0 = at + LTC_W_DN0 * RP,
+                  .dD0 = at + LTC_W_DD0 * RP,
+                  .dN = at + LTC_W_DN * RP,
+                  .dD = at + LTC_W_DD * RP,
+                  .du = at + LTC_W_DU * RP,
+                  .trail = at + LTC_W_ROWS * RP};
+    w.y = w.trail + 3 * RP * q->stages * steps;
+    w.x = w.y + 4 * q->P;
+    w.dx = w.x + q->rows * q->S;
     return w;
+}
+
+/* Takes the next samples of a group in hand; 0: no more. */
+MLS_INLINE int take(const ltc_job *q, ltc_work *w, int64_t group, int64_t turn)
+{
+    w->first = (turn * q->groups + group) * q->rows;
+    w->n = q->B - w->first < q->rows ? q->B - w->first : q->rows;
+    return w->n > 0;
+}
+
+/* Rows of the samples in hand between a tensor [B][U] and [rows][P]. */
+MLS_INLINE void gather_rows(const ltc_job *q, const ltc_work *w, const float *from,
+                            float *to)
+{
+    for (int64_t r = 0; r < w->n; r++)
+        memcpy(to + r * q->P, from + (w->first + r) * q->U, (size_t)q->U * sizeof(float));
+}
+MLS_INLINE void spread_rows(const ltc_job *q, const ltc_work *w, const float *from,
+                            float *to)
+{
+    for (int64_t r = 0; r < w->n; r++)
+        memcpy(to + (w->first + r) * q->U, from + r * q->P, (size_t)q->U * sizeof(float));
 }
 
 /* The guard of explicit solvers: the largest r D of an evaluation.  Euler does not pass
@@ -136,15 +236,20 @@ MLS_INLINE ltc_work work_of(const ltc_job *q, int64_t group)
  * few widths. */
 MLS_INLINE float ltc_limit(int solver) { return solver == LTC_EULER ? 1.0f : 2.0f; }
 
-/* r_j = step of the integration over capacity. */
-MLS_INLINE void rates(const ltc_job *q, int64_t row, float *restrict r)
+/* r_j = step of the integration over capacity; 0 in the padding. */
+MLS_INLINE void rates(const ltc_job *q, const ltc_work *w, int64_t t)
 {
-    const float *tau = q->k->in[LTC_TAU] ? q->k->in[LTC_TAU]->data + row * q->U : NULL;
-    const float dt = q->k->in[LTC_DT] ? q->k->in[LTC_DT]->data[row] : 1.0f;
-    const float h = dt / (float)q->K;
-    for (int64_t j = 0; j < q->U; j++) {
-        r[j] = h / (q->C[j] * (tau ? tau[j] : 1.0f));
-        r[j] = r[j] < LTC_MOST_RATE ? r[j] : LTC_MOST_RATE;
+    for (int64_t s = 0; s < w->n; s++) {
+        const int64_t row = t * q->B + w->first + s;
+        const float *tau =
+            q->k->in[LTC_TAU] ? q->k->in[LTC_TAU]->data + row * q->U : NULL;
+        const float dt = q->k->in[LTC_DT] ? q->k->in[LTC_DT]->data[row] : 1.0f;
+        const float h = dt / (float)q->K;
+        float *restrict r = w->r + s * q->P;
+        for (int64_t j = 0; j < q->U; j++) {
+            r[j] = h / (q->C[j] * (tau ? tau[j] : 1.0f));
+            r[j] = r[j] < LTC_MOST_RATE ? r[j] : LTC_MOST_RATE;
+        }
     }
 }
 
@@ -154,61 +259,69 @@ MLS_INLINE float change(float r, float limit, float N, float D, float v)
     return r * D > limit ? limit * (N / D - v) : r * (N - D * v);
 }
 
-/* What does not change within a step: r, and what flows without the other neurons. */
-MLS_INLINE void begin_step(const ltc_job *q, const ltc_work *w, int64_t row)
+/* What does not change within a step: r, and what flows without the other neurons.
+ * x: [n][S]. */
+MLS_INLINE void begin_step(const ltc_job *q, const ltc_work *w, int64_t t, const float *x)
 {
-    const int64_t U = q->U;
+    const int64_t P = q->P;
     const float e = q->p->solver == LTC_SEMI_IMPLICIT ? q->p->epsilon : 0.0f;
-    rates(q, row, w->r);
-    memcpy(w->N0, q->GV, (size_t)U * sizeof(float));
-    for (int64_t j = 0; j < U; j++) w->D0[j] = q->G[j] + e;
-    conduct(&q->outer, q->k->in[LTC_X]->data + row * q->S, w->N0, w->D0);
+    rates(q, w, t);
+    for (int64_t s = 0; s < w->n; s++) {
+        memcpy(w->N0 + s * P, q->GV, (size_t)P * sizeof(float));
+        for (int64_t j = 0; j < P; j++) w->D0[s * P + j] = q->G[j] + e;
+    }
+    conduct(&q->outer, w->n, x, q->S, w->N0, w->D0);
 }
 
 /* Conductances at `at`, which is kept in the trail with them. */
 MLS_INLINE void evaluate(const ltc_job *q, const ltc_work *w, const float *at,
                          float *trail)
 {
-    const int64_t U = q->U;
-    const size_t bytes = (size_t)U * sizeof(float);
+    const int64_t RP = q->rows * q->P;
+    const size_t bytes = (size_t)(w->n * q->P) * sizeof(float);
     memmove(trail, at, bytes);
-    memcpy(trail + U, w->N0, bytes);
-    memcpy(trail + 2 * U, w->D0, bytes);
-    conduct(&q->inner, trail, trail + U, trail + 2 * U);
+    memcpy(trail + RP, w->N0, bytes);
+    memcpy(trail + 2 * RP, w->D0, bytes);
+    conduct(&q->inner, w->n, trail, q->P, trail + RP, trail + 2 * RP);
+}
+
+MLS_INLINE void implicit(int64_t n, const float *restrict r, const float *restrict N,
+                         const float *restrict D, float *restrict v)
+{
+    for (int64_t j = 0; j < n; j++) v[j] = (v[j] + r[j] * N[j]) / (1.0f + r[j] * D[j]);
 }
 
 /* One substep of w->v; its evaluations stay in trail. */
 MLS_INLINE void substep(const ltc_job *q, const ltc_work *w, float *trail)
 {
-    const int64_t U = q->U;
+    const int64_t RP = q->rows * q->P, n = w->n * q->P;
     float *restrict v = w->v;
     const float *restrict r = w->r;
     const float limit = ltc_limit(q->p->solver);
     evaluate(q, w, v, trail);
-    const float *restrict N = trail + U, *restrict D = trail + 2 * U;
+    const float *restrict N = trail + RP, *restrict D = trail + 2 * RP;
     if (q->p->solver == LTC_SEMI_IMPLICIT) {
-        for (int64_t j = 0; j < U; j++)
-            v[j] = (v[j] + r[j] * N[j]) / (1.0f + r[j] * D[j]);
+        implicit(n, r, N, D, v);
         return;
     }
     if (q->p->solver == LTC_EULER) {
-        for (int64_t j = 0; j < U; j++) v[j] += change(r[j], limit, N[j], D[j], v[j]);
+        for (int64_t j = 0; j < n; j++) v[j] += change(r[j], limit, N[j], D[j], v[j]);
         return;
     }
     static const float reach[] = {0.5f, 0.5f, 1.0f, 0.0f}, share[] = {1, 2, 2, 1};
-    float *restrict sum = w->dk, *restrict u = w->next;
-    memcpy(sum, v, (size_t)U * sizeof(float));
+    float *restrict sum = w->sum, *restrict u = w->next;
+    memcpy(sum, v, (size_t)n * sizeof(float));
     for (int s = 0; s < 4; s++) {
-        const float *restrict at = trail + s * 3 * U;
+        const float *restrict at = trail + s * 3 * RP;
         const float c = reach[s], part = share[s] / 6.0f;
-        for (int64_t j = 0; j < U; j++) {
-            const float f = change(r[j], limit, at[U + j], at[2 * U + j], at[j]);
+        for (int64_t j = 0; j < n; j++) {
+            const float f = change(r[j], limit, at[RP + j], at[2 * RP + j], at[j]);
             sum[j] += part * f;
             u[j] = v[j] + c * f;
         }
-        if (s < 3) evaluate(q, w, u, trail + (s + 1) * 3 * U);
+        if (s < 3) evaluate(q, w, u, trail + (s + 1) * 3 * RP);
     }
-    memcpy(v, sum, (size_t)U * sizeof(float));
+    memcpy(v, sum, (size_t)n * sizeof(float));
 }
 
 MLS_INLINE int ltc_masked(const ltc_job *q, int64_t row)
@@ -216,39 +329,88 @@ MLS_INLINE int ltc_masked(const ltc_job *q, int64_t row)
     return q->k->in[LTC_MASK] && q->k->in[LTC_MASK]->data[row] == 0.0f;
 }
 
-/* What an analyst wants to see of a step. */
-MLS_INLINE void show(const ltc_job *q, const ltc_work *w, int64_t row)
+/* How many of the samples in hand rest at step t. */
+MLS_INLINE int64_t ltc_resting(const ltc_job *q, const ltc_work *w, int64_t t)
+{
+    int64_t n = 0;
+    for (int64_t s = 0; s < w->n; s++) n += ltc_masked(q, t * q->B + w->first + s);
+    return n;
+}
+
+/* Conductances of substep i between the trail's rows and what backward finds. */
+MLS_INLINE void keep(const ltc_job *q, const ltc_work *w, int64_t t, int64_t i,
+                     float *trail, int read)
+{
+    const int64_t U = q->U, P = q->P, RP = q->rows * P;
+    const size_t bytes = (size_t)U * sizeof(float);
+    for (int64_t s = 0; s < w->n; s++) {
+        const int64_t row = t * q->B + w->first + s;
+        float *to = q->kept + (row * q->K + i) * 2 * U;
+        for (int part = 0; part < 2; part++, to += U) {
+            float *here = trail + (part + 1) * RP + s * P;
+            if (!read)
+                memcpy(to, here, bytes);
+            else if (ltc_masked(q, row)) /* a padding's numbers may be anything */
+                memset(here, 0, bytes);
+            else
+                memcpy(here, to, bytes);
+        }
+    }
+}
+
+/* What an analyst wants to see of a step: of the samples that rest or of the others. */
+MLS_INLINE void show(const ltc_job *q, const ltc_work *w, int64_t t, int resting)
 {
     const mls_call *k = q->k;
     const float limit = ltc_limit(q->p->solver);
     const int guarded = q->p->solver != LTC_SEMI_IMPLICIT;
-    if (k->n_out <= LTC_TIME) return;
-    const float *tau = k->in[LTC_TAU] ? k->in[LTC_TAU]->data + row * q->U : NULL;
-    for (int64_t j = 0; j < q->U; j++) {
-        const float c = q->C[j] * (tau ? tau[j] : 1.0f), D = w->trail[2 * q->U + j];
-        k->out[LTC_TIME]->data[row * q->U + j] = c / (D > 1e-12f ? D : 1e-12f);
-        k->out[LTC_LIMITED]->data[row * q->U + j] =
-            guarded && w->r[j] * D > limit ? 1.0f : 0.0f;
+    for (int64_t s = 0; s < w->n; s++) {
+        const int64_t row = t * q->B + w->first + s;
+        const float *tau = k->in[LTC_TAU] ? k->in[LTC_TAU]->data + row * q->U : NULL;
+        const float *conductance = w->trail + (2 * q->rows + s) * q->P;
+        if (ltc_masked(q, row) != resting) continue;
+        for (int64_t j = 0; j < q->U; j++) {
+            const float c = q->C[j] * (tau ? tau[j] : 1.0f), D = conductance[j];
+            k->out[LTC_TIME]->data[row * q->U + j] = c / (D > 1e-12f ? D : 1e-12f);
+            k->out[LTC_LIMITED]->data[row * q->U + j] =
+                guarded && w->r[s * q->P + j] * D > limit ? 1.0f : 0.0f;
+        }
     }
+}
+
+MLS_INLINE void step_ahead(const ltc_job *q, const ltc_work *w, int64_t t)
+{
+    const int64_t resting = ltc_resting(q, w, t), P = q->P;
+    const int shown = q->k->n_out > LTC_TIME;
+    if (resting == w->n && !shown) return;
+    const float *x = q->k->in[LTC_X]->data + (t * q->B + w->first) * q->S;
+    begin_step(q, w, t, x);
+    memcpy(w->old, w->v, (size_t)(w->n * P) * sizeof(float));
+    for (int64_t i = 0; i < q->K; i++) {
+        substep(q, w, w->trail);
+        if (q->kept) keep(q, w, t, i, w->trail, 0);
+    }
+    if (shown) show(q, w, t, 0);
+    if (!resting) return;
+    for (int64_t s = 0; s < w->n; s++)
+        if (ltc_masked(q, t * q->B + w->first + s))
+            memcpy(w->v + s * P, w->old + s * P, (size_t)P * sizeof(float));
+    if (!shown) return;
+    evaluate(q, w, w->v, w->trail);
+    show(q, w, t, 1);
 }
 
 MLS_INLINE void forward_group(int64_t group, void *arg)
 {
     const ltc_job *q = arg;
-    const ltc_work w = work_of(q, group);
-    const size_t bytes = (size_t)q->U * sizeof(float);
-    for (int64_t b = group; b < q->B; b += q->groups) {
-        memcpy(w.v, q->k->in[LTC_V]->data + b * q->U, bytes);
+    ltc_work w = work_of(q, group, 1);
+    for (int64_t turn = 0; take(q, &w, group, turn); turn++) {
+        gather_rows(q, &w, q->k->in[LTC_V]->data, w.v);
         for (int64_t t = 0; t < q->T; t++) {
-            const int64_t row = t * q->B + b;
-            const int masked = ltc_masked(q, row);
-            if (!masked || q->k->n_out > LTC_TIME) begin_step(q, &w, row);
-            for (int64_t i = 0; !masked && i < q->K; i++) substep(q, &w, w.trail);
-            if (masked && q->k->n_out > LTC_TIME) evaluate(q, &w, w.v, w.trail);
-            show(q, &w, row);
-            memcpy(q->k->out[LTC_Y]->data + row * q->U, w.v, bytes);
+            step_ahead(q, &w, t);
+            spread_rows(q, &w, w.v, q->k->out[LTC_Y]->data + t * q->B * q->U);
         }
-        memcpy(q->k->out[LTC_LAST]->data + b * q->U, w.v, bytes);
+        spread_rows(q, &w, w.v, q->k->out[LTC_LAST]->data);
     }
 }
 MLS_KERNEL_BODY(ltc_forward_group, forward_group)
@@ -256,219 +418,8 @@ MLS_KERNEL_BODY(ltc_forward_group, forward_group)
 MLS_INLINE void forward_body(const mls_call *k)
 {
     ltc_job q;
-    if (prepare(k, &q)) mls->parfor(q.groups, ltc_forward_group, &q);
+    if (prepare(k, &q, 0)) mls->parfor(q.groups, ltc_forward_group, &q);
 }
 MLS_KERNEL(ltc_forward, forward_body)
-
-/* dN, dD are set: through the synapses at v to du, and to the step's own sums. */
-MLS_INLINE void evaluate_back(const ltc_job *q, const ltc_work *w,
-                              const synapses *inner, const float *v, float *du)
-{
-    for (int64_t j = 0; j < q->U; j++) {
-        w->dN0[j] += w->dN[j];
-        w->dD0[j] += w->dD[j];
-    }
-    conduct_back(inner, v, w->dN, w->dD, du, w->row);
-}
-
-/* From dv after a substep to dv before it.  after: what v became. */
-MLS_INLINE void implicit_back(const ltc_job *q, const ltc_work *w,
-                              const synapses *inner, const float *restrict trail,
-                              const float *restrict after)
-{
-    const int64_t U = q->U;
-    const float *restrict N = trail + U, *restrict D = trail + 2 * U,
-                          *restrict r = w->r;
-    for (int64_t j = 0; j < U; j++) {
-        const float g = w->dv[j] / (1.0f + r[j] * D[j]);
-        w->dv[j] = g;
-        w->dN[j] = g * r[j];
-        w->dD[j] = -g * r[j] * after[j];
-        w->dr[j] += g * (N[j] - D[j] * after[j]);
-    }
-    evaluate_back(q, w, inner, trail, w->dv);
-}
-
-/* Stages of v' = v + sum share_s f_s, f_s = r k_s, k_s at v + reach f_(s-1). */
-MLS_INLINE void explicit_back(const ltc_job *q, const ltc_work *w,
-                              const synapses *inner, const float *restrict trail)
-{
-    static const float reach[] = {0.5f, 0.5f, 1.0f, 0.0f}, share[] = {1, 2, 2, 1};
-    const int64_t U = q->U;
-    const float *restrict r = w->r;
-    const float limit = ltc_limit(q->p->solver);
-    float *restrict total = w->dk, *restrict du =
-                                       w->du; /* du: of the later stage's v */
-    memcpy(total, w->dv, (size_t)U * sizeof(float));
-    memset(du, 0, (size_t)U * sizeof(float));
-    for (int s = (int)q->stages - 1; s >= 0; s--) {
-        const float *restrict v = trail + s * 3 * U;
-        const float *restrict N = v + U, *restrict D = v + 2 * U;
-        const float part = q->stages == 1 ? 1.0f : share[s] / 6.0f;
-        const float c = q->stages == 1 ? 0.0f : reach[s];
-        for (int64_t j = 0; j < U; j++) {
-            const float df = part * w->dv[j] + c * du[j];
-            const int cut = r[j] * D[j] > limit;
-            const float by = cut ? limit / D[j] : r[j], at = cut ? N[j] / D[j] : v[j];
-            w->dr[j] += cut ? 0.0f : df * (N[j] - D[j] * v[j]);
-            w->dN[j] = df * by;
-            w->dD[j] = -df * by * at;
-            du[j] = -df * by * D[j];
-        }
-        evaluate_back(q, w, inner, v, du);
-        for (int64_t j = 0; j < U; j++) total[j] += du[j];
-    }
-    memcpy(w->dv, total, (size_t)U * sizeof(float));
-}
-
-/* Gradients of r go to the step length, the modulation and the capacity. */
-MLS_INLINE void rates_back(const ltc_job *q, const ltc_work *w, int64_t row, float *dC)
-{
-    const mls_t tau = q->k->in[LTC_TAU], dt = q->k->in[LTC_DT];
-    const float length = dt ? dt->data[row] : 1.0f;
-    float sum = 0.0f;
-    for (int64_t j = 0; j < q->U; j++) {
-        const float of = tau ? tau->data[row * q->U + j] : 1.0f, d = w->dr[j];
-        const float inverse = 1.0f / ((float)q->K * q->C[j] * of), r = length * inverse;
-        if (r >= LTC_MOST_RATE) continue;
-        dC[j] -= d * r / q->C[j];
-        sum += d * inverse;
-        if (tau && tau->grad) tau->grad[row * q->U + j] -= d * r / of;
-    }
-    if (dt && dt->grad) dt->grad[row] += sum;
-}
-
-/* Where a group gathers: dG | dGV | dC | dsigma, dmu, dw, dE of inner, of outer. */
-MLS_INLINE void sums_of(const ltc_job *q, int64_t group, synapses *inner,
-                        synapses *outer)
-{
-    float *at = q->sums + group * q->n_sums + 3 * q->U;
-    synapses *const s[] = {inner, outer};
-    *inner = q->inner;
-    *outer = q->outer;
-    for (int i = 0; i < 2; i++) {
-        const int64_t n = s[i]->n * q->U;
-        s[i]->dsigma = at;
-        s[i]->dmu = at + n;
-        s[i]->dw = at + 2 * n;
-        s[i]->dE = at + 3 * n;
-        at += 4 * n;
-    }
-}
-
-MLS_INLINE void step_back(const ltc_job *q, const ltc_work *w, int64_t t, int64_t b,
-                          const synapses *inner, const synapses *outer, float *base)
-{
-    const int64_t U = q->U, row = t * q->B + b, wide = q->stages * 3 * U;
-    const size_t bytes = (size_t)U * sizeof(float);
-    const float *x = q->k->in[LTC_X]->data + row * q->S;
-    float *dx = q->k->in[LTC_X]->grad, *dG = base, *dGV = base + U;
-    memcpy(w->v,
-           t ? q->k->out[LTC_Y]->data + (row - q->B) * U
-             : q->k->in[LTC_V]->data + b * U,
-           bytes);
-    begin_step(q, w, row);
-    for (int64_t i = 0; i < q->K; i++) substep(q, w, w->trail + i * wide);
-    memset(w->dr, 0, bytes);
-    memset(w->dN0, 0, bytes);
-    memset(w->dD0, 0, bytes);
-    for (int64_t i = q->K - 1; i >= 0; i--) {
-        const float *trail = w->trail + i * wide;
-        if (q->p->solver == LTC_SEMI_IMPLICIT)
-            implicit_back(q, w, inner, trail, i + 1 < q->K ? trail + wide : w->v);
-        else
-            explicit_back(q, w, inner, trail);
-    }
-    for (int64_t j = 0; j < U; j++) {
-        dG[j] += w->dD0[j];
-        dGV[j] += w->dN0[j];
-    }
-    rates_back(q, w, row, base + 2 * U);
-    float *to = dx ? dx + row * q->S : w->trail; /* nobody wants it: anywhere */
-    if (!dx) memset(to, 0, (size_t)q->S * sizeof(float));
-    conduct_back(outer, x, w->dN0, w->dD0, to, w->row);
-}
-
-MLS_INLINE void backward_group(int64_t group, void *arg)
-{
-    const ltc_job *q = arg;
-    const ltc_work w = work_of(q, group);
-    const int64_t U = q->U;
-    synapses inner, outer;
-    float *base = q->sums + group * q->n_sums, *dv0 = q->k->in[LTC_V]->grad;
-    sums_of(q, group, &inner, &outer);
-    memset(base, 0, (size_t)q->n_sums * sizeof(float));
-    for (int64_t b = group; b < q->B; b += q->groups) {
-        memcpy(w.dv, q->k->out[LTC_LAST]->grad + b * U, (size_t)U * sizeof(float));
-        for (int64_t t = q->T - 1; t >= 0; t--) {
-            const float *dy = q->k->out[LTC_Y]->grad + (t * q->B + b) * U;
-            for (int64_t j = 0; j < U; j++) w.dv[j] += dy[j];
-            if (!ltc_masked(q, t * q->B + b))
-                step_back(q, &w, t, b, &inner, &outer, base);
-        }
-        for (int64_t j = 0; dv0 && j < U; j++) dv0[b * U + j] += w.dv[j];
-    }
-}
-MLS_KERNEL_BODY(ltc_backward_group, backward_group)
-
-static void synapses_give(const ltc_job *q, const synapses *s, int first,
-                          const float *mask)
-{
-    const int64_t n = s->n * q->U;
-    const float *const g[] = {s->dsigma, s->dmu, s->dw, s->dE};
-    for (int64_t i = 0; i < n; i++) s->dw[i] = mask[i] != 0.0f ? s->dw[i] : 0.0f;
-    for (int i = 0; i < 4; i++) {
-        const mls_t to = q->k->in[LTC_IN + first + i];
-        if (i == 2)
-            positive_back(q->p->positivity, n, to->data, s->w, 0.0f, g[i], to->grad);
-        else
-            for (int64_t j = 0; to->grad && j < n; j++) to->grad[j] += g[i][j];
-    }
-}
-
-MLS_INLINE void backward_body(const mls_call *k)
-{
-    ltc_job q;
-    if (!prepare(k, &q)) return;
-    const int64_t U = q.U;
-    if (q.room < 14 * U + q.S) { /* many inputs: their unwanted gradient needs room */
-        q.room = 14 * U + q.S;
-        q.work = mls->scratch(k, (size_t)(q.groups * q.room) * sizeof(float));
-    }
-    q.sums = mls->scratch(k, (size_t)(q.groups * q.n_sums) * sizeof(float));
-    if (!q.sums || !q.work) return;
-    mls->parfor(q.groups, ltc_backward_group, &q);
-    float *sum = q.sums;
-    for (int64_t g = 1; g < q.groups; g++)
-        for (int64_t i = 0; i < q.n_sums; i++) sum[i] += sum[g * q.n_sums + i];
-    synapses inner, outer;
-    sums_of(&q, 0, &inner, &outer);
-    float *dG = sum, *dGV = sum + U, *dC = sum + 2 * U;
-    const float *vleak = ltc_weight(k, VLEAK);
-    float *dv = k->in[LTC_IN + VLEAK]->grad;
-    for (int64_t j = 0; j < U; j++) dG[j] += dGV[j] * vleak[j];
-    for (int64_t j = 0; dv && j < U; j++) dv[j] += dGV[j] * q.G[j];
-    positive_back(q.p->positivity, U, ltc_weight(k, GLEAK), q.G, 0.0f, dG,
-                  k->in[LTC_IN + GLEAK]->grad);
-    positive_back(q.p->positivity, U, ltc_weight(k, CM), q.C, LTC_LEAST_CM, dC,
-                  k->in[LTC_IN + CM]->grad);
-    synapses_give(&q, &inner, SIGMA, q.p->adjacency);
-    synapses_give(&q, &outer, S_SIGMA, q.p->sensory);
-}
-MLS_KERNEL(ltc_backward, backward_body)
-
-/* A synapse counts as 12: the sigmoid and its sums. */
-static double ltc_flops(const mls_call *k)
-{
-    const ltc_cell *p = k->attr;
-    const mls_tensor *x = k->in[LTC_X];
-    const double U = (double)k->in[LTC_V]->dim[2];
-    const double stages = p->solver == LTC_RK4 ? 4.0 : 1.0;
-    return 12.0 * (double)(x->dim[0] * x->dim[1]) * U *
-           ((double)x->dim[2] + (double)p->unfolds * stages * U);
-}
-
-static const mls_op ltc_scan = {sizeof ltc_scan, "ltc.scan", ltc_forward, ltc_backward,
-                                ltc_flops};
 
 #endif

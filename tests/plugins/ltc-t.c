@@ -155,6 +155,68 @@ static void no_time_no_change(void **state)
     cell_close(&d.c);
 }
 
+/* Samples run side by side, by fours, twos or alone.  Whatever its company a sample gets
+ * the same bits, what it gives to the weights adds up, and what stands in its padding is
+ * never seen; also where slopes are so steep that exponents leave the range of floats. */
+static void in_company(const char *options, int64_t B, float steep)
+{
+    enum { T = 5, S = 5, H = 6 };
+    data all;
+    prepare(&all, options, T, B, 1 << DT | 1 << MASK);
+    float *sigma = weight_named(&all.c, "sigma")->t->data;
+    for (int i = 0; i < H * H; i++) sigma[i] *= steep;
+    for (int64_t i = 0; i < T * B; i++)
+        for (int k = 0; all.mask[i] == 0.0f && k < S; k++) all.x[i * S + k] = NAN;
+    pass(&all, T, 1);
+    double sum[CELL_WEIGHTS][H * H] = {{0.0}};
+    for (int64_t b = 0; b < B; b++) {
+        data one;
+        prepare(&one, options, T, 1, 1 << DT | 1 << MASK);
+        for (int i = 0; i < one.c.n_weights; i++)
+            memcpy(one.c.weight[i].t->data, all.c.weight[i].t->data,
+                   (size_t)one.c.weight[i].t->count * 4);
+        memcpy(one.c.state[0].data, all.c.state[0].data + b * H, H * 4);
+        memcpy(one.wh, all.wh + b * H, H * 4);
+        for (int t = 0; t < T; t++) {
+            one.dt[t] = all.dt[t * B + b];
+            one.mask[t] = all.mask[t * B + b];
+            for (int k = 0; k < S; k++) /* its padding is not that of `all` */
+                one.x[t * S + k] = one.mask[t] == 0.0f ? 7.0f : all.x[(t * B + b) * S + k];
+            memcpy(one.wy + t * H, all.wy + (t * B + b) * H, H * 4);
+        }
+        pass(&one, T, 1);
+        for (int t = 0; t < T; t++) {
+            assert_memory_equal(one.y + t * H, all.y + (t * B + b) * H, H * 4);
+            near("d in", all.dx + (t * B + b) * S, one.dx + t * S, S, 2e-6);
+            near("d dt", &all.ddt[t * B + b], &one.ddt[t], 1, 2e-6);
+        }
+        for (int i = 0; i < one.c.n_weights; i++)
+            for (int64_t k = 0; k < one.c.weight[i].t->count; k++)
+                sum[i][k] += (double)one.c.weight[i].grad[k];
+        cell_close(&one.c);
+    }
+    for (int i = 0; i < all.c.n_weights; i++)
+        for (int64_t k = 0; k < all.c.weight[i].t->count; k++) {
+            const float want = (float)sum[i][k];
+            near(all.c.weight[i].name, &all.c.weight[i].grad[k], &want, 1, 2e-5);
+        }
+    cell_close(&all.c);
+}
+
+static void company(void **state)
+{
+    (void)state;
+    static const int64_t size[] = {3, 6, 11, 37};
+    for (int i = 0; i < 4; i++)
+        for (int wild = 0; wild < 2; wild++) {
+            const float steep = wild ? 400.0f : 1.0f;
+            in_company("units=6 outputs=6 input_mapping=none", size[i], steep);
+            in_company("units=6 outputs=6 input_mapping=none solver=rk4", size[i], steep);
+            in_company("units=6 outputs=6 input_mapping=none ode_unfolds=9", size[i],
+                       steep);
+        }
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -166,6 +228,7 @@ int main(void)
         cmocka_unit_test(solvers_agree),
         cmocka_unit_test(stays_bounded),
         cmocka_unit_test(no_time_no_change),
+        cmocka_unit_test(company),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
