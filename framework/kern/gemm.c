@@ -3,6 +3,7 @@
  * only their distribution depends on the threads.                                    */
 #include "kern/kern.h"
 #include "base/parfor.h"
+#include "kern/tall.h"
 
 #include <cblas.h>
 #include <string.h>
@@ -64,6 +65,12 @@ static void run_group(int64_t item, void *arg)
 static void run(panels *p, int exact, int64_t rows)
 {
     if (p->m <= 0 || p->n <= 0) return;
+    const int share = 2.0 * (double)p->m * (double)p->n * (double)p->k >= WORTH_SHARING;
+    if (!exact && !p->trans_a && p->alpha == 1.0f && p->k > 0 &&
+        (p->bias || p->beta == 0.0f || p->beta == 1.0f) &&
+        mls_k_tall(p->trans_b, p->m, p->n, p->k, p->a, p->lda, p->b, p->ldb, p->bias,
+                   !p->bias && p->beta != 0.0f, p->c, p->ldc, share))
+        return;
     p->rows = panel_of(p->trans_a, p->m);
     p->group = 1;
     if (exact && rows > 0) {
@@ -72,10 +79,8 @@ static void run(panels *p, int exact, int64_t rows)
     }
     const int64_t per_item = p->rows * p->group,
                   items = (p->m + per_item - 1) / per_item;
-    if (2.0 * (double)p->m * (double)p->n * (double)p->k < WORTH_SHARING)
-        for (int64_t i = 0; i < items; i++) run_group(i, p);
-    else
-        mls_parfor(items, run_group, p);
+    if (share) mls_parfor(items, run_group, p);
+    else for (int64_t i = 0; i < items; i++) run_group(i, p);
 }
 
 void mls_k_gemm_rows(int exact, int64_t rows, int trans_a, int trans_b, int64_t m,

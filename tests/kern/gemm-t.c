@@ -12,6 +12,7 @@
 #include "base/parfor.h"
 #include "base/philox.h"
 #include "kern/kern.h"
+#include "plug/host.h"
 
 static float *noise(int64_t n, uint64_t key)
 {
@@ -36,15 +37,17 @@ static void agrees_with_naive(void **state)
 {
     (void)state;
     static const int64_t size[][3] = { { 1, 1, 1 }, { 3, 5, 7 }, { 8, 128, 128 },
-                                       { 300, 17, 33 }, { 70, 64, 301 } };
+                                       { 300, 17, 33 }, { 70, 64, 301 },
+                                       { 803, 40, 600 } };
     for (size_t s = 0; s < sizeof size / sizeof *size; s++)
-        for (int mode = 0; mode < 12; mode++) {
-            const int ta = mode & 1, tb = mode >> 1 & 1, rows = mode >> 2;
+        for (int mode = 0; mode < 24; mode++) {
+            const int ta = mode & 1, tb = mode >> 1 & 1, rows = mode / 4 % 3;
             const int64_t m = size[s][0], n = size[s][1], k = size[s][2];
             const int64_t lda = (ta ? m : k) + 3, ldb = (tb ? k : n) + 2, ldc = n + 1;
             float *a = noise((ta ? k : m) * lda, 1), *b = noise((tb ? n : k) * ldb, 2);
             float *c = noise(m * ldc, 3), *old = noise(m * ldc, 3);
-            const float alpha = 0.5f, beta = mode % 3 ? 2.0f : 0.0f;
+            const float alpha = mode < 12 ? 0.5f : 1.0f;
+            const float beta = mode % 3 == 0 ? 0.0f : mode < 12 ? 2.0f : 1.0f;
             if (beta == 0.0f) c[0] = NAN; /* beta 0 reads nothing of C */
             if (rows)
                 mls_k_gemm_rows(rows == 2, 5, ta, tb, m, n, k, alpha, a, lda, b, ldb,
@@ -126,6 +129,28 @@ static void threads_change_no_bit(void **state)
     mls_parfor_threads(1);
 }
 
+/* Of the product that packs the small side: any 32 rows or more have the bits that they
+ * have among all, so that neither the length of a sequence nor the threads can show.   */
+static void tall_rows_stand_alone(void **state)
+{
+    (void)state;
+    enum { M = 1000, K = 300, N = 37 };
+    static const int64_t piece[][2] = { { 0, 32 }, { 5, 200 }, { 401, 599 } };
+    float *x = noise(M * K, 1), *w = noise(N * K, 2), *bias = noise(N, 3);
+    float *whole = noise(M * N, 4), *part = noise(M * N, 5);
+    if (mls->isa != MLS_ISA_AVX2) skip();
+    for (int with = 0; with < 2; with++) {
+        const float *b = with ? bias : NULL;
+        mls_k_linear(0, 1, M, N, K, x, w, b, whole);
+        for (size_t i = 0; i < sizeof piece / sizeof *piece; i++) {
+            const int64_t at = piece[i][0], n = piece[i][1];
+            mls_k_linear(0, 1, n, N, K, x + at * K, w, b, part);
+            assert_memory_equal(part, whole + at * N, (size_t)(n * N) * sizeof *part);
+        }
+    }
+    free(x), free(w), free(bias), free(whole), free(part);
+}
+
 /* All steps at once, and in chunks of 1, 3 and 50 steps: the same bits in exact mode.
  */
 static void exact_rows_do_not_depend_on_steps(void **state)
@@ -164,12 +189,13 @@ static void names_the_library(void **state)
 
 int main(void)
 {
-    mls_k_init();
+    mls_plug_table.isa = mls_k_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_naive),
         cmocka_unit_test(empty_sizes),
         cmocka_unit_test(linear_adds_the_bias),
         cmocka_unit_test(threads_change_no_bit),
+        cmocka_unit_test(tall_rows_stand_alone),
         cmocka_unit_test(exact_rows_do_not_depend_on_steps),
         cmocka_unit_test(names_the_library),
     };
