@@ -56,6 +56,24 @@ MLS_AVX2 static void pack(int trans_b, int64_t n, int64_t depth, const float *b,
     }
 }
 
+MLS_AVX2 __attribute__((noinline)) static void whole(int64_t kk, const float *a,
+                                                     int64_t lda, const float *p,
+                                                     const float *start, int64_t lds,
+                                                     float *c, int64_t ldc)
+{
+    FN(tile)(STRIP, kk, a, lda, 1, p, start, lds, c, ldc);
+}
+
+FUN void strip(int64_t rows, int64_t kk, const float *a, int64_t lda, const float *p,
+               const float *start, int64_t lds, float *c, int64_t ldc)
+{
+    if (rows == STRIP) whole(kk, a, lda, p, start, lds, c, ldc);
+    else
+        for (int64_t r = 0; r < rows; r++)
+            FN(tile)(1, kk, a + r * lda, lda, 1, p, start ? start + r * lds : NULL, lds,
+                     c + r * ldc, ldc);
+}
+
 /* A panel that C has only w columns of. */
 FUN void narrow(int64_t rows, int64_t w, int64_t depth, const float *a, int64_t lda,
                 const float *p, const float *start, int64_t lds, float *c, int64_t ldc)
@@ -63,7 +81,7 @@ FUN void narrow(int64_t rows, int64_t w, int64_t depth, const float *a, int64_t 
     float part[STRIP * PANEL] = { 0.0f };
     for (int64_t r = 0; start && r < rows; r++)
         memcpy(part + r * PANEL, start + r * lds, (size_t)w * sizeof *part);
-    FN(strip)(rows, depth, a, lda, 1, p, part, PANEL, part, PANEL);
+    strip(rows, depth, a, lda, p, part, PANEL, part, PANEL);
     for (int64_t r = 0; r < rows; r++)
         memcpy(c + r * ldc, part + r * PANEL, (size_t)w * sizeof *part);
 }
@@ -84,7 +102,7 @@ MLS_AVX2 static void one_block(int64_t item, void *arg)
                 if (k0 || t->add) start = c;
                 else if (t->bias) start = t->bias + j, lds = 0;
                 if (w >= PANEL)
-                    FN(strip)(rows, depth, a, t->lda, 1, p, start, lds, c, t->ldc);
+                    strip(rows, depth, a, t->lda, p, start, lds, c, t->ldc);
                 else
                     narrow(rows, w, depth, a, t->lda, p, start, lds, c, t->ldc);
             }

@@ -19,6 +19,7 @@ enum { PANEL = 16 };
 #define FUN TARGET MLS_INLINE
 
 typedef float FN(vf) __attribute__((vector_size(LANES * 4)));
+typedef int32_t FN(vi) __attribute__((vector_size(LANES * 4)));
 typedef float FN(vu) __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
 /* c[r][0..16) = start[r][0..16) + sum_k a[r ra + k ka] p[k][0..16); start NULL: 0.  lds and
@@ -43,15 +44,16 @@ FUN void FN(tile)(int rows, int64_t kk, const float *a, int64_t ra, int64_t ka,
         for (int v = 0; v < VECTORS; v++) ((FN(vu) *)(c + r * ldc))[v] = (FN(vu))sum[r][v];
 }
 
-/* The same for any number of rows up to STRIP. */
-FUN void FN(strip)(int64_t rows, int64_t kk, const float *a, int64_t ra, int64_t ka,
-                   const float *p, const float *start, int64_t lds, float *c, int64_t ldc)
-{
-    if (rows == STRIP) {
-        FN(tile)(STRIP, kk, a, ra, ka, p, start, lds, c, ldc);
-        return;
+/* A tile of STRIP rows and one of a single row as functions of their own, for fixed
+ * strides: inlined among other code, GCC runs out of registers. */
+#define TILE(name, ra, ka, start, lds)                                                   \
+    TARGET __attribute__((noinline)) static void FN(name)(                               \
+        int64_t kk, const float *a, const float *p, float *c, int64_t ldc)               \
+    {                                                                                    \
+        FN(tile)(STRIP, kk, a, ra, ka, p, start, lds, c, ldc);                           \
+    }                                                                                    \
+    TARGET __attribute__((noinline)) static void FN(name##_row)(                         \
+        int64_t kk, const float *a, const float *p, float *c, int64_t ldc)               \
+    {                                                                                    \
+        FN(tile)(1, kk, a, ra, ka, p, start, lds, c, ldc);                               \
     }
-    for (int64_t r = 0; r < rows; r++)
-        FN(tile)(1, kk, a + r * ra, ra, ka, p, start ? start + r * lds : NULL, lds,
-                 c + r * ldc, ldc);
-}

@@ -1,5 +1,6 @@
 /* tile_end.h - ends what tile.h began for one instruction set. */
 #undef STRIP
+#undef TILE
 #undef FUN
 #undef LANES
 #undef FN

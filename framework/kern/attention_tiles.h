@@ -1,0 +1,362 @@
+/* attention_tiles.h - attention.c's tiles for one instruction set; see tile.h.
+ *
+ * Whatever a product sums over lies in panels of 16 columns: K and V transposed where a
+ * query meets keys, [key / 16][d][16], and as they are where keys are summed up,
+ * [d / 16][key][16].  Keys are counted in whole panels, those beyond n being 0; a tile is
+ * gone through in strips of STRIP queries, whose scores stay in the first cache.
+ */
+
+#include "kern/tile.h"
+
+/* Rows [0, n) of x [n][d] as [n / 16][d][16]. */
+TARGET static void FN(turn)(const float *x, int64_t n, int64_t d, float *to)
+{
+    for (int64_t j = 0; j < n; j += PANEL, to += PANEL * d) {
+        const int64_t w = least(n - j, PANEL);
+        if (w < PANEL) zero(to, 0, PANEL * d);
+        for (int64_t e = 0; w == PANEL && e < d; e++)
+            for (int64_t l = 0; l < PANEL; l++) to[e * PANEL + l] = x[(j + l) * d + e];
+        for (int64_t e = 0; w < PANEL && e < d; e++)
+            for (int64_t l = 0; l < w; l++) to[e * PANEL + l] = x[(j + l) * d + e];
+    }
+}
+
+/* Rows [0, n) of x [n][d] as [d / 16][n, padded][16]. */
+TARGET static void FN(stack)(const float *x, int64_t n, int64_t d, float *to)
+{
+    for (int64_t e = 0; e < d; e += PANEL) {
+        const int64_t w = least(d - e, PANEL);
+        for (int64_t j = 0; j < n; j++, to += PANEL) {
+            for (int64_t l = 0; l < w; l++) to[l] = x[j * d + e + l];
+            zero(to, w, PANEL);
+        }
+        zero(to, 0, (padded(n) - n) * PANEL);
+        to += (padded(n) - n) * PANEL;
+    }
+}
+
+/* by * x [n][d] as [n / STRIP][d][STRIP]: what a strip reads lies side by side. */
+TARGET static void FN(weave)(const float *x, int64_t n, int64_t d, float by, float *to)
+{
+    for (int64_t i = 0; i < n; i += STRIP, x += STRIP * d, to += STRIP * d) {
+        const int64_t rows = least(n - i, STRIP);
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t e = 0; e < d; e++) to[e * STRIP + r] = x[r * d + e] * by;
+    }
+}
+
+TILE(score, 1, STRIP, NULL, 0)
+TILE(mix, KEYS, 1, c, ldc)
+TILE(spread, 1, KEYS, c, ldc)
+
+FUN FN(vf) FN(load)(const float *p) { return (FN(vf))*(const FN(vu) *)p; }
+FUN void FN(save)(float *p, FN(vf) x) { *(FN(vu) *)p = (FN(vu))x; }
+
+FUN FN(vf) FN(larger)(FN(vf) x, FN(vf) y)
+{
+    const FN(vi) more = (FN(vi))(x > y);
+    return (FN(vf))((more & (FN(vi))x) | (~more & (FN(vi))y));
+}
+
+/* 2^x for x <= 0, as mls_exp2f: 0 below -126.5 and for -Inf, NaN for NaN. */
+FUN FN(vf) FN(power)(FN(vf) x)
+{
+    const FN(vf) low = (FN(vf)){ 0 } - 127.0f;
+    const FN(vi) under = (FN(vi))(x < low);
+    x = (FN(vf))((under & (FN(vi))low) | (~under & (FN(vi))x));
+    const float big = 12582912.0f + 127.0f;
+    const FN(vf) r = x + big, f = x - (r - big);
+    FN(vf) p = f * 1.3264722049e-3f + 9.6715129970e-3f;
+    p = p * f + 5.5507337604e-2f;
+    p = p * f + 2.4022242078e-1f;
+    p = p * f + 6.9314697759e-1f;
+    p = p * f + 1.0f;
+    return p * (FN(vf))((FN(vi))r << 23);
+}
+
+FUN float FN(largest)(const float *x, int64_t n)
+{
+    FN(vf) best = FN(load)(x), other = best;
+    for (int64_t i = 0; i < n; i += 2 * LANES) {
+        best = FN(larger)(FN(load)(x + i), best);
+        other = FN(larger)(FN(load)(x + i + LANES), other);
+    }
+    best = FN(larger)(best, other);
+    float most = best[0];
+    for (int l = 1; l < LANES; l++) most = best[l] > most ? best[l] : most;
+    return most;
+}
+
+/* x = 2^(x - top); returns the sum. */
+FUN float FN(powers)(float *x, int64_t n, float top)
+{
+    FN(vf) sum = { 0 }, other = { 0 };
+    for (int64_t i = 0; i < n; i += 2 * LANES) {
+        const FN(vf) a = FN(power)(FN(load)(x + i) - top);
+        const FN(vf) b = FN(power)(FN(load)(x + i + LANES) - top);
+        FN(save)(x + i, a);
+        FN(save)(x + i + LANES, b);
+        sum += a;
+        other += b;
+    }
+    sum += other;
+    float lane[LANES], total = 0.0f;
+    FN(save)(lane, sum);
+    for (int l = 0; l < LANES / 2; l++) total += lane[l] + lane[l + LANES / 2];
+    return total;
+}
+
+FUN void FN(fill)(float *x, int64_t from, int64_t to, float with)
+{
+    for (int64_t i = from; i < to; i++) x[i] = with;
+}
+
+/* Keys [*lo, *hi), in whole panels, of the tile [j0, j1) that queries [i, i + rows) see. */
+FUN void FN(reach)(const mls_k_attention *a, int64_t i, int64_t rows, int64_t j0, int64_t j1,
+                   int64_t *lo, int64_t *hi)
+{
+    int64_t first, last, ignored;
+    seen(a, i, &first, &ignored);
+    seen(a, i + rows - 1, &ignored, &last);
+    first = first / PANEL * PANEL;
+    last = padded(last);
+    *lo = first > j0 ? first : j0;
+    *hi = least(last, j1);
+}
+
+/* to[rows][lo..hi) = x panels^T; x is a strip that weave made. */
+FUN void FN(scores)(int64_t rows, int64_t d, const float *x, const float *panel, int64_t lo,
+                    int64_t hi, float *to)
+{
+    for (int64_t j = lo; j < hi; j += PANEL)
+        if (rows == STRIP) FN(score)(d, x, panel + j * d, to + j - lo, KEYS);
+        else
+            for (int64_t r = 0; r < rows; r++)
+                FN(score_row)(d, x + r, panel + j * d, to + r * KEYS + j - lo, KEYS);
+}
+
+/* c[rows][width] += x panels: row r of x at x + r KEYS, or, if turned, column r at x + r.
+ * kk rows of the panels, which are `length` long, count from `from` on. */
+FUN void FN(gather)(int turned, int64_t rows, int64_t width, int64_t kk, const float *x,
+                    const float *panel, int64_t from, int64_t length, float *c)
+{
+    for (int64_t e = 0; e < width; e += PANEL) {
+        const float *p = panel + e * length + from * PANEL;
+        if (rows == STRIP && turned) FN(spread)(kk, x, p, c + e, width);
+        else if (rows == STRIP) FN(mix)(kk, x, p, c + e, width);
+        else if (turned)
+            for (int64_t r = 0; r < rows; r++)
+                FN(spread_row)(kk, x + r, p, c + r * width + e, width);
+        else
+            for (int64_t r = 0; r < rows; r++)
+                FN(mix_row)(kk, x + r * KEYS, p, c + r * width + e, width);
+    }
+}
+
+/* ---- forward ------------------------------------------------------------------------ */
+
+FUN void FN(softmax_row)(const mls_k_attention *a, int64_t i, int64_t j0, int64_t nk,
+                         float *row, float *top, float *sum, float *o, int64_t width)
+{
+    int64_t c0, c1;
+    columns(a, i, j0, nk, &c0, &c1);
+    if (c0 == c1) {
+        zero(row, 0, nk);
+        return;
+    }
+    FN(fill)(row, 0, c0, -INFINITY);
+    FN(fill)(row, c1, nk, -INFINITY);
+    float best = FN(largest)(row, nk);
+    if (*sum > 0.0f) {
+        if (best > *top) {
+            const float shrink = mls_exp2f(*top - best);
+            *sum *= shrink;
+            for (int64_t e = 0; e < width; e++) o[e] *= shrink;
+        } else {
+            best = *top;
+        }
+    }
+    *top = best;
+    *sum += FN(powers)(row, nk, best);
+}
+
+/* What forward keeps in a->work. */
+typedef struct FN(ahead) {
+    int64_t width;                  /* d in whole panels                                */
+    float *keys, *values;           /* turned; stacked                                  */
+    float *q, *o, *s, top[QUERIES], sum[QUERIES];
+} FN(ahead);
+
+TARGET static void FN(forward_tile)(mls_k_attention *a, FN(ahead) *w, int64_t i0, int64_t nq)
+{
+    const int64_t d = a->d, width = w->width;
+    int64_t from, to, ignored;
+    seen(a, i0, &from, &ignored);
+    seen(a, i0 + nq - 1, &ignored, &to);
+    FN(weave)(a->q + i0 * d, nq, d, a->scale * MLS_LOG2E, w->q);
+    for (int64_t i = 0; i < nq; i++) w->sum[i] = 0.0f;
+    zero(w->o, 0, nq * width);
+    for (int64_t j0 = from / PANEL * PANEL; j0 < to; j0 += KEYS)
+        for (int64_t r = 0; r < nq; r += STRIP) {
+            const int64_t rows = least(nq - r, STRIP);
+            int64_t lo, hi;
+            FN(reach)(a, i0 + r, rows, j0, j0 + KEYS, &lo, &hi);
+            if (lo >= hi) continue;
+            FN(scores)(rows, d, w->q + r * d, w->keys, lo, hi, w->s);
+            for (int64_t i = 0; i < rows; i++)
+                FN(softmax_row)(a, i0 + r + i, lo, hi - lo, w->s + i * KEYS, w->top + r + i,
+                                w->sum + r + i, w->o + (r + i) * width, width);
+            FN(gather)(0, rows, width, hi - lo, w->s, w->values, lo, padded(a->n),
+                       w->o + r * width);
+        }
+    for (int64_t i = 0; i < nq; i++) {
+        const float by = 1.0f / w->sum[i];
+        for (int64_t e = 0; e < d; e++) a->o[(i0 + i) * d + e] = w->o[i * width + e] * by;
+        a->lse[i0 + i] = w->top[i] + log2f(w->sum[i]);
+    }
+}
+
+TARGET static void FN(forward)(mls_k_attention *a)
+{
+    FN(ahead) w = { .width = padded(a->d) };
+    const int64_t d = a->d, n = padded(a->n);
+    w.keys = a->work;
+    w.values = w.keys + n * d;
+    w.q = w.values + n * w.width;
+    w.o = w.q + QUERIES * d;
+    w.s = w.o + QUERIES * w.width;
+    FN(turn)(a->k, a->n, d, w.keys);
+    FN(stack)(a->v, a->n, d, w.values);
+    for (int64_t i = 0; i < a->m; i += QUERIES)
+        FN(forward_tile)(a, &w, i, least(a->m - i, QUERIES));
+}
+
+/* ---- backward ----------------------------------------------------------------------- */
+
+typedef struct FN(back) {
+    int64_t width;
+    float *keys, *values;           /* turned                                           */
+    float *k, *q, *g;               /* stacked K, Q and d_o                             */
+    float *dk, *dv;                 /* [n, padded][width], dk without the scale         */
+    float *qs, *gs;                 /* woven q and d_o of a tile of queries             */
+    float *dq, *p, *ds;             /* [QUERIES][width], [QUERIES][KEYS]                */
+} FN(back);
+
+/* p from scores and ds = p (dp - dot) from dp; 0 at keys the query does not see. */
+FUN void FN(slope_row)(const mls_k_attention *a, int64_t i, int64_t j0, int64_t nk, float *p,
+                       float *ds, float dot)
+{
+    int64_t c0, c1;
+    columns(a, i, j0, nk, &c0, &c1);
+    FN(fill)(p, 0, c0, -INFINITY);
+    FN(fill)(p, c1, nk, -INFINITY);
+    zero(ds, 0, c0);
+    zero(ds, c1, nk);
+    for (int64_t j = 0; j < nk; j += LANES) {
+        const FN(vf) x = FN(power)(FN(load)(p + j) - a->lse[i]);
+        FN(save)(p + j, x);
+        FN(save)(ds + j, x * (FN(load)(ds + j) - dot));
+    }
+}
+
+/* Of queries [i0, i0 + nq) those that see one of keys [j, j + rows): [*lo, *hi). */
+FUN void FN(seen_by)(const mls_k_attention *a, int64_t i0, int64_t nq, int64_t j, int64_t rows,
+                     int64_t *lo, int64_t *hi)
+{
+    *lo = 0;
+    *hi = nq;
+    if (a->bidirectional) return;
+    const int64_t from = j - a->first - i0, to = j + rows - 1 - a->first - i0 + a->window;
+    if (from > 0) *lo = least(from, nq);
+    *hi = to > *lo ? least(to, nq) : *lo;
+}
+
+TARGET static void FN(backward_tile)(mls_k_attention *a, const FN(back) *w, int64_t i0,
+                                     int64_t nq)
+{
+    const int64_t d = a->d, width = w->width, m = padded(a->m);
+    const float *g = a->d_o + i0 * d, *o = a->o + i0 * d;
+    float dot[QUERIES];
+    int64_t from, to, ignored;
+    seen(a, i0, &from, &ignored);
+    seen(a, i0 + nq - 1, &ignored, &to);
+    FN(weave)(a->q + i0 * d, nq, d, a->scale * MLS_LOG2E, w->qs);
+    FN(weave)(g, nq, d, 1.0f, w->gs);
+    zero(w->dq, 0, nq * width);
+    for (int64_t i = 0; i < nq; i++) {
+        dot[i] = 0.0f;
+        for (int64_t e = 0; e < d; e++) dot[i] += g[i * d + e] * o[i * d + e];
+    }
+    for (int64_t j0 = from / PANEL * PANEL; j0 < to; j0 += KEYS) {
+        const int64_t j1 = least(j0 + KEYS, padded(to));
+        for (int64_t r = 0; r < nq; r += STRIP) {
+            const int64_t rows = least(nq - r, STRIP);
+            float *p = w->p + r * KEYS, *ds = w->ds + r * KEYS;
+            int64_t lo, hi;
+            FN(reach)(a, i0 + r, rows, j0, j1, &lo, &hi);
+            if (lo >= hi) continue;               /* seen_by leaves these out too */
+            FN(scores)(rows, d, w->qs + r * d, w->keys, lo, hi, p + lo - j0);
+            FN(scores)(rows, d, w->gs + r * d, w->values, lo, hi, ds + lo - j0);
+            for (int64_t i = 0; i < rows; i++) {
+                float *pi = p + i * KEYS, *di = ds + i * KEYS;
+                zero(pi, 0, lo - j0);
+                zero(di, 0, lo - j0);
+                zero(pi, hi - j0, j1 - j0);
+                zero(di, hi - j0, j1 - j0);
+                FN(slope_row)(a, i0 + r + i, lo, hi - lo, pi + lo - j0, di + lo - j0,
+                              dot[r + i]);
+            }
+            FN(gather)(0, rows, width, hi - lo, ds + lo - j0, w->k, lo, padded(a->n),
+                       w->dq + r * width);
+        }
+        for (int64_t j = j0; j < j1; j += STRIP) {
+            const int64_t rows = least(j1 - j, STRIP);
+            int64_t lo, hi;
+            FN(seen_by)(a, i0, nq, j, rows, &lo, &hi);
+            lo = lo / STRIP * STRIP;              /* whole strips are there, or nothing */
+            hi = least((hi + STRIP - 1) / STRIP * STRIP, nq);
+            if (lo >= hi) continue;
+            const int64_t at = lo * KEYS + j - j0;
+            FN(gather)(1, rows, width, hi - lo, w->p + at, w->g, i0 + lo, m,
+                       w->dv + j * width);
+            FN(gather)(1, rows, width, hi - lo, w->ds + at, w->q, i0 + lo, m,
+                       w->dk + j * width);
+        }
+    }
+    for (int64_t i = 0; i < nq; i++)
+        for (int64_t e = 0; e < d; e++)
+            a->dq[(i0 + i) * d + e] += a->scale * w->dq[i * width + e];
+}
+
+TARGET static void FN(backward)(mls_k_attention *a)
+{
+    FN(back) w = { .width = padded(a->d) };
+    const int64_t d = a->d, m = padded(a->m), n = padded(a->n);
+    w.keys = a->work;
+    w.values = w.keys + n * d;
+    w.k = w.values + n * d;
+    w.dk = w.k + n * w.width;
+    w.dv = w.dk + n * w.width;
+    w.q = w.dv + n * w.width;
+    w.g = w.q + m * w.width;
+    w.qs = w.g + m * w.width;
+    w.gs = w.qs + QUERIES * d;
+    w.dq = w.gs + QUERIES * d;
+    w.p = w.dq + QUERIES * w.width;
+    w.ds = w.p + QUERIES * KEYS;
+    FN(turn)(a->k, a->n, d, w.keys);
+    FN(turn)(a->v, a->n, d, w.values);
+    FN(stack)(a->k, a->n, d, w.k);
+    FN(stack)(a->q, a->m, d, w.q);
+    FN(stack)(a->d_o, a->m, d, w.g);
+    zero(w.dk, 0, 2 * n * w.width);
+    for (int64_t i = 0; i < a->m; i += QUERIES)
+        FN(backward_tile)(a, &w, i, least(a->m - i, QUERIES));
+    for (int64_t j = 0; j < a->n; j++)
+        for (int64_t e = 0; e < d; e++) {
+            a->dk[j * d + e] += a->scale * w.dk[j * w.width + e];
+            a->dv[j * d + e] += w.dv[j * w.width + e];
+        }
+}
+
+#include "kern/tile_end.h"
