@@ -31,6 +31,7 @@ typedef struct plan {
     int64_t  tables;            /* 1 when all samples are at the same step, else B    */
     float   *work;
     int64_t  slots, room;       /* floats of work in each of the slots                */
+    int      add[2];            /* to the gradients of q and kv                       */
 } plan;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -113,23 +114,59 @@ static void rotate(const plan *p, int64_t b, float *x, float back)
         }
 }
 
+/* Heads are short and lie whole pages apart, where no hardware looks ahead. */
+enum { AHEAD = 8 };
+typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
+
+static inline void move(float *to, const float *from, int64_t n)
+{
+    int64_t e = 0;
+    for (; e + 4 <= n; e += 4) *(four *)(to + e) = *(const four *)(from + e);
+    for (; e < n; e++) to[e] = from[e];
+}
+
+static inline void move_add(float *to, const float *from, int64_t n)
+{
+    int64_t e = 0;
+    for (; e + 4 <= n; e += 4) *(four *)(to + e) += *(const four *)(from + e);
+    for (; e < n; e++) to[e] += from[e];
+}
+
+static inline void ahead(const float *row, int64_t d, int write)
+{
+    for (int64_t e = 0; e < d; e += 16) {
+        if (write) __builtin_prefetch(row + e, 1);
+        else __builtin_prefetch(row + e, 0);
+    }
+}
+
 /* The real steps of columns [from, from + d) of a sequence [T][B][width], as [real][d]. */
 static void gather(const plan *p, int64_t b, const float *x, int64_t width, int64_t from,
                    float *to)
 {
     const int32_t *step = p->step + b * p->T;
-    const size_t bytes = (size_t)p->d * sizeof *x;
-    for (int64_t r = 0; r < p->real[b]; r++, to += p->d)
-        memcpy(to, x + (step[r] * p->B + b) * width + from, bytes);
+    if (!x) {
+        memset(to, 0, (size_t)(p->real[b] * p->d) * sizeof *to);
+        return;
+    }
+    for (int64_t r = 0; r < p->real[b]; r++, to += p->d) {
+        const int64_t next = step[r + AHEAD < p->real[b] ? r + AHEAD : r];
+        ahead(x + (next * p->B + b) * width + from, p->d, 0);
+        move(to, x + (step[r] * p->B + b) * width + from, p->d);
+    }
 }
 
-static void scatter_add(const plan *p, int64_t b, const float *from, float *x,
-                        int64_t width, int64_t at)
+/* Adds to the gradient x, or writes it where nothing is there yet. */
+static void scatter(const plan *p, int64_t b, const float *from, float *x, int64_t width,
+                    int64_t at, int add)
 {
     const int32_t *step = p->step + b * p->T;
     for (int64_t r = 0; r < p->real[b]; r++, from += p->d) {
+        const int64_t next = step[r + AHEAD < p->real[b] ? r + AHEAD : r];
         float *to = x + (step[r] * p->B + b) * width + at;
-        for (int64_t e = 0; e < p->d; e++) to[e] += from[e];
+        ahead(x + (next * p->B + b) * width + at, p->d, 1);
+        if (add) move_add(to, from, p->d);
+        else move(to, from, p->d);
     }
 }
 
@@ -145,11 +182,10 @@ static mls_k_attention open_head(const plan *p, int64_t b, int64_t h, int64_t sl
     const mls_t q = p->k->in[0], kv = p->k->in[1], past = p->k->in[2];
     const int64_t D = p->D, d = p->d, m = p->real[b], f = fill_of(p, b), n = f + m;
     float *at = p->work + slot * p->room, *gq = at, *gk = gq + m * d, *gv = gk + n * d;
-    const size_t bytes = (size_t)d * sizeof *at;
     for (int64_t r = 0; r < f; r++) {
         const float *row = past->data + row_at(p, b, p->a.window - f + r, h);
-        memcpy(gk + r * d, row, bytes);
-        memcpy(gv + r * d, row + D, bytes);
+        move(gk + r * d, row, d);
+        move(gv + r * d, row + D, d);
     }
     gather(p, b, q->data, D, h * d, gq);
     gather(p, b, kv->data, 2 * D, h * d, gk + f * d);
@@ -187,7 +223,6 @@ static void shift_state(const plan *p, int64_t b)
 static void forward_head(const plan *p, int64_t b, int64_t h, int64_t slot)
 {
     const int64_t D = p->D, d = p->d, T = p->T, B = p->B, H = p->a.heads;
-    const size_t bytes = (size_t)d * sizeof(float);
     float *out = p->k->out[0]->data, *lse = p->k->out[1]->data;
     mls_k_attention a = open_head(p, b, h, slot);
     a.work = a.lse + a.m;
@@ -197,8 +232,9 @@ static void forward_head(const plan *p, int64_t b, int64_t h, int64_t slot)
     for (int64_t t = 0; t < T; t++) {
         float *to = out + (t * B + b) * D + h * d;
         const int real = r < a.m && p->step[b * T + r] == t;
-        if (real) memcpy(to, a.o + r * d, bytes);
-        else memset(to, 0, bytes);
+        if (t + AHEAD < T) ahead(to + AHEAD * B * D, d, 1);
+        if (real) move(to, a.o + r * d, d);
+        else memset(to, 0, (size_t)d * sizeof *to);
         lse[(t * B + b) * H + h] = real ? a.lse[r] : 0.0f;
         r += real;
     }
@@ -207,8 +243,8 @@ static void forward_head(const plan *p, int64_t b, int64_t h, int64_t slot)
     const int64_t fresh = least(a.m, p->a.window);
     for (int64_t i = 1; i <= fresh; i++) {
         float *row = p->k->out[2]->data + row_at(p, b, p->a.window - i, h);
-        memcpy(row, a.k + (a.n - i) * d, bytes);
-        memcpy(row + D, a.v + (a.n - i) * d, bytes);
+        move(row, a.k + (a.n - i) * d, d);
+        move(row + D, a.v + (a.n - i) * d, d);
     }
 }
 
@@ -237,14 +273,12 @@ static void state_gradient(const plan *p, int64_t b, int64_t h, const mls_k_atte
         const float *g = next->grad + row_at(p, b, r, h);
         const int64_t key = r - W + a->n, old = r + a->m;
         if (key >= f) {
-            memcpy(a->dk + key * d, g, (size_t)d * sizeof *g);
-            memcpy(a->dv + key * d, g + D, (size_t)d * sizeof *g);
+            move(a->dk + key * d, g, d);
+            move(a->dv + key * d, g + D, d);
         } else if (past->grad) {
             float *to = past->grad + row_at(p, b, old, h);
-            for (int64_t e = 0; e < d; e++) {
-                to[e] += g[e];
-                to[D + e] += g[D + e];
-            }
+            move_add(to, g, d);
+            move_add(to + D, g + D, d);
         }
     }
 }
@@ -266,25 +300,23 @@ static void backward_head(const plan *p, int64_t b, int64_t h, int64_t slot)
     gather(p, b, out->grad, D, h * d, g);
     for (int64_t r = 0; r < a.m; r++)
         a.lse[r] = lse->data[(p->step[b * p->T + r] * p->B + b) * H + h];
-    if (p->k->out[2]) state_gradient(p, b, h, &a);
+    if (p->k->out[2] && p->k->out[2]->grad) state_gradient(p, b, h, &a);
     if (a.m) mls_k_attention_backward(&a);
 
     if (past && past->grad)
         for (int64_t r = 0; r < a.first; r++) {
             float *to = past->grad + row_at(p, b, p->a.window - a.first + r, h);
-            for (int64_t e = 0; e < d; e++) {
-                to[e] += a.dk[r * d + e];
-                to[D + e] += a.dv[r * d + e];
-            }
+            move_add(to, a.dk + r * d, d);
+            move_add(to + D, a.dv + r * d, d);
         }
     if (kv->grad) {
         rotate(p, b, a.dk + a.first * d, -1.0f);
-        scatter_add(p, b, a.dk + a.first * d, kv->grad, 2 * D, h * d);
-        scatter_add(p, b, a.dv + a.first * d, kv->grad, 2 * D, D + h * d);
+        scatter(p, b, a.dk + a.first * d, kv->grad, 2 * D, h * d, p->add[1]);
+        scatter(p, b, a.dv + a.first * d, kv->grad, 2 * D, D + h * d, p->add[1]);
     }
     if (q->grad) {
         rotate(p, b, a.dq, -1.0f);
-        scatter_add(p, b, a.dq, q->grad, D, h * d);
+        scatter(p, b, a.dq, q->grad, D, h * d, p->add[0]);
     }
 }
 
@@ -298,7 +330,15 @@ static void backward_slot(int64_t slot, void *arg)
 static void attention_backward(const mls_call *k)
 {
     plan p;
-    if (make_plan(&p, k, 1)) mls_parfor(p.slots, backward_slot, &p);
+    if (!make_plan(&p, k, 1)) return;
+    for (int i = 0; i < 4; i++) {
+        /* every head has columns of its own, but masked steps are nobody's */
+        const int fresh = k->ctx->tape->fresh >> i & 1, whole = i < 2 && !k->in[3];
+        if (i < 2) p.add[i] = !(fresh && whole);
+        if (fresh && !whole)
+            memset(k->in[i]->grad, 0, (size_t)k->in[i]->count * sizeof(float));
+    }
+    mls_parfor(p.slots, backward_slot, &p);
 }
 
 /* Two products per query and key it sees; the fill of the state is not a shape. */
@@ -367,7 +407,7 @@ mls_t mls_grad_attention(mls_ctx *c, mls_t q, mls_t kv, const mls_attention *a,
         after = mls_tape_tensor(c, 1, B, MLS_ATTENTION_WIDTH(a));
     }
     const mls_t in[] = { q, kv, before, mask }, made[] = { out, lse, after };
-    mls_tape_apply(c, &attention, r, in, 4, made, 3);
+    mls_tape_apply_as(c, MLS_TAPE_WRITES | MLS_TAPE_OMITS, &attention, r, in, 4, made, 3);
     if (after) mls->store(c, past, after);
     return out;
 }

@@ -1,5 +1,7 @@
 #include "grad/ops-inner.h"
 
+#include <string.h>
+
 /* b's dimensions are a's or 1.  A row is one (t, b) of a; b's row for it is found by
  * the strides below, which are 0 along the dimensions that b does not have. */
 typedef struct pair {
@@ -207,15 +209,38 @@ static void forward(const mls_call *k)
     over_a(k, &p, f->forward);
 }
 
+static void copy_body(int64_t i, void *arg)
+{
+    const pair *p = arg;
+    const int64_t from = mls_rows_first(&p->rows, i), end = mls_rows_end(&p->rows, i);
+    memcpy(p->to + from, p->gy + from, (size_t)(end - from) * sizeof *p->to);
+}
+
+static int is_sum(const function *f);
+
+/* The gradient of an input that a sum passes through as it is: copied, if it is the first
+ * to come.  0: it must be added.                                                       */
+static int pass_on(const mls_call *k, pair *p, int i)
+{
+    if (!(k->ctx->tape->fresh >> i & 1)) return 0;
+    if (is_sum(k->attr) && k->in[i]->count == k->in[0]->count) {
+        p->to = k->in[i]->grad;
+        mls_rows_run(k->in[0]->count, 1, copy_body, p);
+        return 1;
+    }
+    mls_grad_clear(k, i);
+    return 0;
+}
+
 static void backward(const mls_call *k)
 {
     const function *f = k->attr;
     pair p = pair_of(k);
-    if (k->in[0]->grad) {
+    if (k->in[0]->grad && !pass_on(k, &p, 0)) {
         p.to = k->in[0]->grad;
         over_a(k, &p, f->to_a);
     }
-    if (!k->in[1]->grad) return;
+    if (!k->in[1]->grad || pass_on(k, &p, 1)) return;
     p.to = k->in[1]->grad;
     if (p.T == 0) {
         over_a(k, &p, f->to_b);
@@ -233,6 +258,8 @@ static const function functions[] = { [MLS_ADD] = ROW(add), [MLS_SUB] = ROW(sub)
                                       [MLS_MUL] = ROW(mul), [MLS_MAX] = ROW(max),
                                       [MLS_DIV] = ROW(div) };
 
+static int is_sum(const function *f) { return f == &functions[MLS_ADD]; }
+
 mls_t mls_grad_binary(mls_ctx *c, mls_binary f, mls_t a, mls_t b)
 {
     if (c->error->set) return mls_grad_empty(c);
@@ -248,6 +275,6 @@ mls_t mls_grad_binary(mls_ctx *c, mls_binary f, mls_t a, mls_t b)
         return mls_grad_empty(c);
     }
     const mls_t y = mls_grad_like(c, a), ins[] = { a, b };
-    mls_tape_apply(c, &functions[f].op, &functions[f], ins, 2, &y, 1);
+    mls_tape_apply_as(c, MLS_TAPE_WRITES, &functions[f].op, &functions[f], ins, 2, &y, 1);
     return y;
 }

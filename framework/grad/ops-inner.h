@@ -96,6 +96,19 @@ static inline const void *mls_grad_attr(mls_ctx *c, const void *attr, size_t byt
 void mls_grad_column_sums(float *out, const float *x, const float *y,
                           const float *by_row, int64_t rows, int64_t width);
 
+/* 1.0 where the gradient of input i has something in it to add to, 0.0 where it has not. */
+static inline float mls_grad_keep(const mls_call *k, int i)
+{
+    return k->ctx->tape->fresh >> i & 1 ? 0.0f : 1.0f;
+}
+
+/* For an op that only knows how to add. */
+static inline void mls_grad_clear(const mls_call *k, int i)
+{
+    if (k->ctx->tape->fresh >> i & 1)
+        __builtin_memset(k->in[i]->grad, 0, (size_t)k->in[i]->count * sizeof(float));
+}
+
 /* One flop a value of the first output. */
 double mls_grad_flops_each(const mls_call *k);
 

@@ -79,7 +79,9 @@ static void linear_backward(const mls_call *k)
     const int64_t in = x->dim[2], out = y->dim[2], rows = mls_rows_of(x);
     if (x->grad)
         mls_k_gemm_rows(k->flags & MLS_EXACT, x->dim[1], 0, 0, rows, in, out, 1.0f,
-                        y->grad, out, w->data, in, 1.0f, x->grad, in);
+                        y->grad, out, w->data, in, mls_grad_keep(k, 0), x->grad, in);
+    mls_grad_clear(k, 1);
+    if (bias) mls_grad_clear(k, 2);
     if (w->grad)
         mls_k_gemm_rows(0, 0, 1, 0, out, in, rows, 1.0f, y->grad, out, x->data, in,
                         1.0f, w->grad, in);
@@ -110,6 +112,6 @@ mls_t mls_grad_linear(mls_ctx *c, mls_t x, mls_t w, mls_t bias)
     }
     const mls_t y = mls_tape_tensor(c, x->dim[0], x->dim[1], out);
     const mls_t ins[] = { x, w, bias };
-    mls_tape_apply(c, &linear, NULL, ins, 3, &y, 1);
+    mls_tape_apply_as(c, MLS_TAPE_WRITES, &linear, NULL, ins, 3, &y, 1);
     return y;
 }

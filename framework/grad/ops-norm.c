@@ -16,6 +16,7 @@ typedef struct norm {
     float       *r, *m;           /* one a row; m is NULL without centring            */
     int64_t      n;
     float        eps;
+    int          add;             /* to the gradient that is there                    */
 } norm;
 
 typedef struct norm_attr { mls_t r, m; float eps; } norm_attr;
@@ -59,6 +60,7 @@ MLS_INLINE void backward_body(int64_t i, void *arg)
     const int64_t n = p->n, end = mls_rows_end(&p->rows, i);
     const float *restrict gain = p->gain;
     const float over = 1.0f / (float)n;
+    const int add = p->add;
     for (int64_t row = mls_rows_first(&p->rows, i); row < end; row++) {
         const float *restrict x = p->x + row * n, *restrict gy = p->gy + row * n;
         float *restrict gx = p->to + row * n;
@@ -74,10 +76,11 @@ MLS_INLINE void backward_body(int64_t i, void *arg)
         const float slope = dh * over * r * r, mean = d * over;
         if (gain)
             for (int64_t j = 0; j < n; j++)
-                gx[j] += r * (gy[j] * gain[j] - mean - (x[j] - m) * slope);
+                gx[j] = (add ? gx[j] : 0.0f) +
+                        r * (gy[j] * gain[j] - mean - (x[j] - m) * slope);
         else
             for (int64_t j = 0; j < n; j++)
-                gx[j] += r * (gy[j] - mean - (x[j] - m) * slope);
+                gx[j] = (add ? gx[j] : 0.0f) + r * (gy[j] - mean - (x[j] - m) * slope);
     }
 }
 MLS_KERNEL_BODY(backward_rows, backward_body)
@@ -137,8 +140,10 @@ static void backward(const mls_call *k)
     if (x->grad) {
         p.gy = y->grad;
         p.to = x->grad;
+        p.add = !(k->ctx->tape->fresh & 1);
         mls_rows_run(mls_rows_of(x), p.n, backward_rows, &p);
     }
+    for (int i = 1; i < 3; i++) mls_grad_clear(k, i);
     if (gain && gain->grad) gain_gradient(k, k->attr, gain->grad);
     if (bias && bias->grad)
         mls_grad_column_sums(bias->grad, y->grad, NULL, NULL, mls_rows_of(x), p.n);
@@ -174,7 +179,7 @@ static mls_t apply(mls_ctx *c, const mls_op *op, mls_t x, mls_t gain, mls_t bias
     const void *attr = mls_grad_attr(c, &a, sizeof a);
     if (!attr) return mls_grad_empty(c);
     const mls_t y = mls_grad_like(c, x), ins[] = { x, gain, bias };
-    mls_tape_apply(c, op, attr, ins, 3, &y, 1);
+    mls_tape_apply_as(c, MLS_TAPE_WRITES, op, attr, ins, 3, &y, 1);
     return y;
 }
 

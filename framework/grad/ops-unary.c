@@ -10,6 +10,7 @@ typedef struct span {
     const float *x, *y, *gy;
     float       *to;           /* y in forward, the gradient of x in backward         */
     float        a, b;         /* of a x + b                                          */
+    int          add;          /* to what is there, in backward                       */
 } span;
 
 #define UNARY(name, value, slope) \
@@ -30,11 +31,12 @@ typedef struct span {
         const span *s = arg; \
         const float *restrict xs = s->x, *restrict ys = s->y, *restrict gy = s->gy; \
         float *restrict to = s->to; \
+        const int add = s->add; \
         const int64_t end = mls_rows_end(&s->rows, i); \
         for (int64_t j = mls_rows_first(&s->rows, i); j < end; j++) { \
             const float x = xs[j], y = ys[j]; \
             (void)x, (void)y; \
-            to[j] += gy[j] * (slope); \
+            to[j] = (add ? to[j] : 0.0f) + gy[j] * (slope); \
         } \
     } \
     MLS_KERNEL_BODY(name##_backward, slope_of_##name)
@@ -121,7 +123,7 @@ static void backward(const mls_call *k)
     const unary_attr *u = k->attr;
     if (!k->in[0]->grad) return;
     span s = { .x = k->in[0]->data, .y = k->out[0]->data, .gy = k->out[0]->grad,
-               .to = k->in[0]->grad, .a = u->a, .b = u->b };
+               .to = k->in[0]->grad, .a = u->a, .b = u->b, .add = !(k->ctx->tape->fresh & 1) };
     mls_rows_run(k->in[0]->count, 1, u->f->backward, &s);
 }
 
@@ -146,7 +148,7 @@ static mls_t apply(mls_ctx *c, const function *f, mls_t x, double a, double b)
     const void *attr = c->error->set ? NULL : mls_grad_attr(c, &u, sizeof u);
     if (!attr) return mls_grad_empty(c);
     const mls_t y = mls_grad_like(c, x);
-    mls_tape_apply(c, &f->op, attr, &x, 1, &y, 1);
+    mls_tape_apply_as(c, MLS_TAPE_WRITES, &f->op, attr, &x, 1, &y, 1);
     return y;
 }
 

@@ -21,7 +21,7 @@ struct mls_note {
     const char   *path;        /* of the node that applied it                           */
     mls_t        *in, *out;
     int           n_in, n_out;
-    unsigned      flags;
+    unsigned      flags, can;  /* can: MLS_TAPE_WRITES, MLS_TAPE_OMITS                  */
 };
 
 /* Gradient buffers that backward is done with, by their size. */
@@ -221,6 +221,12 @@ static void tell(const mls_tape *t, const mls_op *op, const mls_call *k, int bac
 void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t *in,
                     int n_in, const mls_t *out, int n_out)
 {
+    mls_tape_apply_as(c, 0, op, attr, in, n_in, out, n_out);
+}
+
+void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *attr,
+                       const mls_t *in, int n_in, const mls_t *out, int n_out)
+{
     if (c->error->set) return;
     /* fields after flops came later: MLS_HAS(op, field) before one is read */
     if (!MLS_HAS(op, flops)) {
@@ -255,22 +261,50 @@ void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t 
     mls_t *at = (mls_t *)(n + 1);
     memcpy(at, in, (size_t)n_in * sizeof *at);
     memcpy(at + n_in, out, (size_t)n_out * sizeof *at);
-    *n = (mls_note){ t->last, op, attr, c->path, at, at + n_in, n_in, n_out, t->flags };
+    *n = (mls_note){ t->last, op, attr, c->path, at, at + n_in, n_in, n_out, t->flags,
+                     can };
     t->last = n;
+}
+
+/* Of input i: whether nobody has added to its gradient and it is the only input of its
+ * kind.  Then it gets a buffer that still holds what another tensor left in it.       */
+static int is_fresh(mls_ctx *c, const mls_note *n, int i)
+{
+    tensor *x = inner(n->in[i]);
+    if (i >= 64 || x->t.grad || x->parent) return 0;
+    for (int j = 0; j < n->n_in; j++) {
+        const tensor *other = n->in[j] ? inner(n->in[j]) : NULL;
+        if (other && j != i && (other == x || other->parent == x)) return 0;
+    }
+    x->t.grad = take(c->tape, x->t.count);
+    if (!x->t.grad) {
+        fail_memory(c, (size_t)x->t.count * sizeof(float));
+        return 0;
+    }
+#ifdef MLS_HOSTILE      /* a gradient that backward leaves unwritten shows up as NaN */
+    memset(x->t.grad, 0xff, (size_t)x->t.count * sizeof(float));
+#endif
+    x->owned = 1;
+    return 1;
 }
 
 static void undo(mls_ctx *c, mls_note *n)
 {
+    uint64_t fresh = 0;
     int wanted = 0;
     for (int i = 0; i < n->n_out; i++)
         wanted |= n->out[i] && has_grad(inner(n->out[i]));
     if (!wanted) return;
-    for (int i = 0; i < n->n_out; i++)
+    for (int i = 0; i < n->n_out && !(n->can & MLS_TAPE_OMITS); i++)
         if (n->out[i]) mls_tape_grad(c, n->out[i]);
-    for (int i = 0; i < n->n_in; i++)
-        if (mls_tape_tracks(n->in[i])) mls_tape_grad(c, n->in[i]);
+    for (int i = 0; i < n->n_in && !c->error->set; i++) {
+        if (!mls_tape_tracks(n->in[i])) continue;
+        if (n->can & MLS_TAPE_WRITES && is_fresh(c, n, i)) fresh |= UINT64_C(1) << i;
+        else if (!c->error->set) mls_tape_grad(c, n->in[i]);
+    }
     if (c->error->set) return;
     const mls_call k = { n->attr, n->in, n->out, n->n_in, n->n_out, n->flags, c };
+    c->tape->fresh = fresh;
     const mls_mark m = mls_arena_mark(&c->tape->arena);
     mls_run_current = n->path;
     mls_run_op = n->op->name;
