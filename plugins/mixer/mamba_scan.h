@@ -21,6 +21,8 @@ FUN void FN(ahead)(const float *row, int64_t stride, int64_t width, int write)
     }
 }
 
+#include "mamba_conv.h"
+
 /* A log2(e) = -exp(A_log) log2(e); 0 in padding, where h then stays 0. */
 TARGET static void FN(rates)(const scan_job *j)
 {
