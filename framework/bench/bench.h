@@ -8,6 +8,7 @@
 #define MLS_BENCH_BENCH_H
 
 #include "base/value.h"
+#include "bench/peers.h"
 #include "bench/rates.h"
 #include "bench/work.h"
 
@@ -17,6 +18,7 @@ typedef struct mls_bench {
     mls_registry *registry;
     int           threads, repeats;
     const volatile int *stop;            /* 1: enough; or NULL                            */
+    mls_bench_peers *peers;              /* who do the same work; or NULL                 */
     FILE         *progress;              /* a line that is written over; or NULL          */
     mls_arena     arena;                 /* of the results                                */
     mls_bench_rate_table     rates;
@@ -36,6 +38,8 @@ typedef struct mls_bench_result {
     double      saved;                   /* bytes kept for backward                       */
     int64_t     peak;                    /* bytes above the opened row                    */
     mls_bench_tally   ops;                     /* of one repeat                                 */
+    mls_bench_rival rival[MLS_BENCH_RIVALS];   /* the peers' variants                     */
+    int         rivals;
 } mls_bench_result;
 
 /* Rates first, then rows: adds a result for each.  Sizes of 0 are the defaults (1,024 steps,
@@ -49,6 +53,8 @@ double mls_bench_seconds(const mls_bench_result *r);
 /* report.c: the table; the time of each op; the same as a value for JSON. */
 void       mls_bench_print(const mls_bench *b, FILE *f);
 void       mls_bench_print_ops(const mls_bench *b, FILE *f);
+/* Peers beside ours, and which were left out. */
+void       mls_bench_print_peers(const mls_bench *b, FILE *f);
 mls_value *mls_bench_value(const mls_bench *b, mls_arena *a, const char *command);
 /* Ratios old / new of rows of equal sizes and threads in old, an earlier value.  0 and e if
  * old is none.                                                                          */

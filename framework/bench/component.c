@@ -3,7 +3,9 @@
 #include "base/philox.h"
 #include "bench/work.h"
 #include "conf/conf.h"
+#include "rec/tensors.h"
 #include "study/trace.h"
+#include "study/weights.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,8 @@
 typedef struct component {
     mls_arena  arena;
     mls_trace *trace;
+    mls_trace_config config;
+    mls_bundle in;
     mls_run   *run;
     const char *port;                    /* the first output                              */
     mls_observer observer;
@@ -75,6 +79,33 @@ static int once(mls_bench_work *w, mls_bench_once *took, mls_error *e)
     return !e->set;
 }
 
+/* A network of its own, with the same weights and inputs. */
+static int write_component(mls_bench_work *w, const char *path, mls_error *e)
+{
+    component *p = w->self;
+    const mls_bundle_row *x = &p->in.row[0];
+    mls_bundle in = { .arena = &p->arena }, out = { .arena = &p->arena };
+    const mls_batch *b = mls_trace_batch(p->trace);
+    if (!p->out && !mls_run_forward(p->run, b, 0)) mls_error_set(e, "no output");
+    if (e->set) return 0;
+    const int64_t T = b->steps, B = b->batch, N = p->out->dim[2];
+    float *g = mls_bench_noise(&p->arena, T * B * N, 3);
+    mls_bundle_add(&in, x->name, MLS_B_F32, x->data, 3, x->dim);
+    mls_bundle_add(&in, mls_arena_printf(&p->arena, "grad_out/%s", p->port), MLS_B_F32, g, 3,
+                   (int64_t[]){ B, T, N });
+    mls_trace_config c = p->config;
+    c.input = &in;
+    mls_trace *t = g ? mls_trace_open(&c, e) : NULL;
+    if (t) mls_weights_add(mls_trace_net(t), mls_trace_prefix(t), "weight/", MLS_WEIGHTS_VALUES,
+                           &out);
+    int ok = t && mls_trace_run(t, &out, e);
+    for (int i = 0; i < in.n; i++)
+        mls_bundle_add(&out, in.row[i].name, MLS_B_F32, in.row[i].data, 3, in.row[i].dim);
+    ok = ok && mls_tensors_write(path, &out, e);
+    mls_trace_free(t);
+    return ok;
+}
+
 static void close_component(mls_bench_work *w)
 {
     component *p = w->self;
@@ -96,6 +127,7 @@ int mls_bench_open_component(mls_bench_work *w, const mls_bench_row *row, mls_be
     w->once = once;
     w->parts = 1;
     w->only = "layer0.node";
+    w->write = write_component;
     w->tokens = s.T * s.B;
     p->observer = (mls_observer){ p, wanted, value };
     const char *text = mls_arena_strdup(&p->arena, row->spec);
@@ -110,12 +142,12 @@ int mls_bench_open_component(mls_bench_work *w, const mls_bench_row *row, mls_be
     if (!c || e->set) return 0;
     p->port = first_output(r, c);
     float *x = mls_bench_noise(&p->arena, s.T * s.B * s.D, 2);
-    mls_bundle in = { .arena = &p->arena };
-    mls_bundle_add(&in, "in/in", MLS_B_F32, x, 3, (int64_t[]){ s.B, s.T, s.D });
+    p->in.arena = &p->arena;
+    mls_bundle_add(&p->in, "in/in", MLS_B_F32, x, 3, (int64_t[]){ s.B, s.T, s.D });
     /* width 1: the projection of the network's own input, which nothing reads, is no work */
-    p->trace = x ? mls_trace_open(&(mls_trace_config){ .registry = r, .component = spec,
-                                  .seed = 1, .width = 1, .grad = 1, .file = row->name,
-                                  .input = &in }, e) : NULL;
+    p->config = (mls_trace_config){ .registry = r, .component = spec, .seed = 1, .width = 1,
+                                    .grad = 1, .file = row->name, .input = &p->in };
+    p->trace = x ? mls_trace_open(&p->config, e) : NULL;
     if (!p->trace) return 0;
     p->run = mls_trace_running(p->trace);
     mls_run_observe(p->run, &p->observer);

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct runner {
     mls_bench  *b;
@@ -123,6 +124,33 @@ static void finish(runner *r)
     out->limit = mls_bench_limit(&out->cost, &r->b->rates);
 }
 
+/* ---- peers --------------------------------------------------------------------------------- */
+
+static void meet(runner *r, mls_error *e)
+{
+    mls_bench_peers *p = r->b->peers;
+    mls_bench_result *out = r->result;
+    if (!p || !r->work.write || out->row->op || e->set) return;
+    mls_arena a = { 0 };
+    const char *path = mls_arena_printf(&a, "%s/%s.h5", p->folder, out->row->name);
+    const double tolerance = out->row->tolerance > 0.0 ? out->row->tolerance : 1e-4;
+    say(r->b, "comparing", out->row->name);
+    if (r->work.write(&r->work, path, e)) {
+        const int n = mls_bench_peers_open(p, out->row->name, path, tolerance, r->b->repeats,
+                                           out->rival, e);
+        out->rivals = n > 0 ? n : 0;
+    }
+    unlink(path);
+    if (e->set) mls_error_prefix(e, "%s", out->row->name);
+    mls_arena_free(&a);
+}
+
+static void rivals(runner *r, mls_error *e)
+{
+    for (int i = 0; i < r->result->rivals && !e->set && !stopped(r->b); i++)
+        mls_bench_peers_run(r->b->peers, r->result->row->name, &r->result->rival[i], e);
+}
+
 /* ---- all rows -------------------------------------------------------------------------------- */
 
 static mls_bench_result *add_result(mls_bench *b, const mls_bench_row *row, mls_bench_size size)
@@ -167,8 +195,8 @@ static int open_all(mls_bench *b, runner *all, const mls_bench_row *const *row, 
         if (!row[i]->open(&r->work, row[i], r->result->size, b->registry, e)) {
             if (!e->set) mls_error_set(e, "it cannot be opened");
             mls_error_prefix(e, "%s", row[i]->name);
-        } else {
-            prepare(r, e);
+        } else if (prepare(r, e)) {
+            meet(r, e);
         }
         /* now the rates of its products are asked for, to be measured along the way */
         r->result->limit = mls_bench_limit(&r->result->cost, &b->rates);
@@ -190,12 +218,15 @@ int mls_bench_rows(mls_bench *b, const mls_bench_row *const *row, int n, mls_ben
         mls_bench_rates(b, e);
         for (int i = 0; i < n && !e->set && !stopped(b); i++) {
             say(b, "measuring", row[i]->name);
-            repeat(&all[i], e);
+            if (repeat(&all[i], e)) rivals(&all[i], e);
         }
     }
     say(b, "", "");
-    for (int i = 0; i < n && !e->set; i++)
+    for (int i = 0; i < n && !e->set; i++) {
+        mls_bench_result *out = &b->result[first + i];
         if (all[i].n) finish(&all[i]);
+        mls_bench_peers_finish(b->peers, out->row->name, out->rival, out->rivals);
+    }
     for (int i = 0; i < n; i++)
         if (all[i].work.self) all[i].work.close(&all[i].work);
     free(all);

@@ -131,6 +131,63 @@ void mls_bench_print_ops(const mls_bench *b, FILE *f)
     mls_arena_free(&a);
 }
 
+/* ---- peers ------------------------------------------------------------------------------- */
+
+static double rival_seconds(const mls_bench_result *r, const mls_bench_rival *p)
+{
+    return r->threads == 1 ? p->cpu.median : p->wall.median;
+}
+
+void mls_bench_print_peers(const mls_bench *b, FILE *f)
+{
+    static const char *const names[] = { "row", "T", "D", "peer", "what", "ms", "quartiles",
+                                         "wall ms", "mls ms", "peer / mls", "saved B/token",
+                                         "mls", "largest error" };
+    mls_arena a = { 0 };
+    table *t = mls_arena_zalloc(&a, sizeof *t);
+    if (t) {
+        t->columns = 13;
+        for (int i = 0; i < 13; i++) t->cell[0][i] = names[i];
+        t->rows = 1;
+    }
+    for (int i = 0; t && i < b->n; i++) {
+        const mls_bench_result *r = &b->result[i];
+        for (int j = 0; j < r->rivals && t->rows < 256; j++) {
+            const mls_bench_rival *p = &r->rival[j];
+            if (!p->n) continue;
+            const double s = rival_seconds(r, p), own = mls_bench_seconds(r);
+            const mls_bench_spread_of m = r->threads == 1 ? p->cpu : p->wall;
+            const char **c = t->cell[t->rows++];
+            c[0] = r->row->name;
+            c[1] = mls_arena_printf(&a, "%lld", (long long)r->size.T);
+            c[2] = mls_arena_printf(&a, "%lld", (long long)r->size.D);
+            c[3] = p->name;
+            c[4] = p->label;
+            c[5] = short_number(&a, 1e3 * s);
+            c[6] = mls_arena_printf(&a, "%s..%s", short_number(&a, 1e3 * m.low),
+                                    short_number(&a, 1e3 * m.high));
+            c[7] = fabs(p->cpu.median - p->wall.median) > 0.05 * p->wall.median
+                       ? short_number(&a, 1e3 * p->wall.median) : "";
+            c[8] = short_number(&a, 1e3 * own);
+            c[9] = short_number(&a, ratio(s, own));
+            c[10] = grouped(&a, ratio(p->saved, r->tokens));
+            c[11] = grouped(&a, ratio(r->saved, r->tokens));
+            c[12] = mls_arena_printf(&a, "%.1e %s", p->error, p->worst);
+        }
+    }
+    if (b->peers) {
+        fprintf(f, "%s\n", b->peers->versions);
+        if (*b->peers->absent) fprintf(f, "absent, and left out: %s\n", b->peers->absent);
+    }
+    if (t && t->rows > 1) print_table(t, f);
+    for (int i = 0; i < b->n; i++)
+        for (int j = 0; j < b->result[i].rivals; j++)
+            if (b->result[i].rival[j].why)
+                fprintf(f, "left out: %s, %s: %s\n", b->result[i].row->name,
+                        b->result[i].rival[j].name, b->result[i].rival[j].why);
+    mls_arena_free(&a);
+}
+
 /* ---- as a value ---------------------------------------------------------------------------------- */
 
 static void real(mls_arena *a, mls_value *map, const char *key, double x)
@@ -155,7 +212,7 @@ static mls_value *spread(mls_arena *a, const mls_bench_spread_of *s)
 
 static mls_value *result(mls_arena *a, const mls_bench_result *r)
 {
-    mls_value *v = mls_value_map(a), *ops = mls_value_list(a);
+    mls_value *v = mls_value_map(a), *ops = mls_value_list(a), *peers = mls_value_list(a);
     const double s = mls_bench_seconds(r);
     mls_value_set(a, v, "row", mls_value_string(a, r->row->name));
     mls_value_set(a, v, "group", mls_value_string(a, r->row->group));
@@ -186,6 +243,24 @@ static mls_value *result(mls_arena *a, const mls_bench_result *r)
         mls_value_push(a, ops, o);
     }
     mls_value_set(a, v, "ops", ops);
+    for (int i = 0; i < r->rivals; i++) {
+        const mls_bench_rival *p = &r->rival[i];
+        mls_value *o = mls_value_map(a);
+        mls_value_set(a, o, "peer", mls_value_string(a, p->name));
+        mls_value_set(a, o, "what", mls_value_string(a, p->label));
+        if (p->why) mls_value_set(a, o, "left_out", mls_value_string(a, p->why));
+        real(a, o, "seconds", p->n ? rival_seconds(r, p) : NAN);
+        integer(a, o, "repeats", p->n);
+        mls_value_set(a, o, "wall", spread(a, &p->wall));
+        mls_value_set(a, o, "cpu", spread(a, &p->cpu));
+        real(a, o, "forward", p->forward);
+        real(a, o, "backward", p->backward);
+        real(a, o, "saved_bytes_per_token", ratio(p->saved, r->tokens));
+        real(a, o, "error", p->error);
+        mls_value_set(a, o, "worst", mls_value_string(a, p->worst ? p->worst : ""));
+        mls_value_push(a, peers, o);
+    }
+    mls_value_set(a, v, "peers", peers);
     return v;
 }
 

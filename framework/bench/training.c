@@ -4,6 +4,8 @@
 #include "bench/model.h"
 #include "bench/work.h"
 #include "conf/conf.h"
+#include "rec/tensors.h"
+#include "study/weights.h"
 #include "train/optimiser.h"
 
 #include <stdlib.h>
@@ -25,12 +27,25 @@ mls_value *mls_bench_network(mls_arena *a, const char *mode, int64_t width, mls_
     return net;
 }
 
+/* What steers the other half starts at zero: here it has its work from the first step. */
+static void wake(mls_net *net)
+{
+    for (int i = 0; i < mls_net_weights(net); i++) {
+        mls_weight *w = mls_net_weight(net, i);
+        if (w->data && strstr(w->name, ".mod_"))
+            mls_philox_normal(mls_philox_key(1, w->name, "bench"), w->data, w->rows * w->cols,
+                              0.05);
+    }
+}
+
 mls_net *mls_bench_model(const mls_registry *r, const mls_value *spec, int64_t steps, int dry,
                          mls_error *e)
 {
     const mls_task_shape shape = { .steps = steps, .vocabulary = 256, .output = 256,
                                    .loss = MLS_CROSS_ENTROPY, .per_step = 1, .is_text = 1 };
-    return mls_net_build(&(mls_net_config){ r, spec, &shape, 1, dry }, e);
+    mls_net *net = mls_net_build(&(mls_net_config){ r, spec, &shape, 1, dry }, e);
+    if (net) wake(net);
+    return net;
 }
 
 int32_t *mls_bench_bytes(mls_arena *a, int64_t n, uint64_t key)
@@ -70,6 +85,31 @@ static int once(mls_bench_work *w, mls_bench_once *took, mls_error *e)
     return !e->set;
 }
 
+/* [T][B] of bytes as [B][T] of numbers. */
+static void add_bytes(mls_bundle *b, const char *name, const int32_t *x, int64_t T, int64_t B)
+{
+    float *y = mls_arena_alloc(b->arena, (size_t)(T * B) * sizeof *y);
+    for (int64_t i = 0; y && i < T * B; i++) y[i % B * T + i / B] = (float)x[i];
+    mls_bundle_add(b, name, MLS_B_F32, y, 2, (int64_t[]){ B, T });
+}
+
+static int write_training(mls_bench_work *w, const char *path, mls_error *e)
+{
+    training *p = w->self;
+    mls_bundle out = { .arena = &p->arena };
+    mls_run_reset(p->run);
+    mls_net_zero_grad(p->net);
+    float loss = (float)mls_run_loss(p->run, &p->batch, 0, NULL);
+    mls_run_backward(p->run, 1.0);
+    if (mls_run_error(p->run)->set) mls_error_set(e, "%s", mls_run_error(p->run)->text);
+    add_bytes(&out, "token", p->batch.token, p->batch.steps, p->batch.batch);
+    add_bytes(&out, "label", p->batch.label, p->batch.steps, p->batch.batch);
+    mls_bundle_add(&out, "loss", MLS_B_F32, &loss, 1, (int64_t[]){ 1 });
+    mls_weights_add(p->net, "", "weight/", MLS_WEIGHTS_VALUES, &out);
+    mls_weights_add(p->net, "", "grad/weight/", MLS_WEIGHTS_GRADIENTS, &out);
+    return !e->set && mls_tensors_write(path, &out, e);
+}
+
 static void close_training(mls_bench_work *w)
 {
     training *p = w->self;
@@ -88,7 +128,7 @@ int mls_bench_open_training(mls_bench_work *w, const mls_bench_row *row, mls_ben
         return 0;
     }
     *w = (mls_bench_work){ .self = p, .close = close_training, .once = once, .parts = 1,
-                     .tokens = s.T * s.B };
+                     .write = write_training, .tokens = s.T * s.B };
     p->optimiser = (mls_optimiser){ .kind = MLS_ADAMW, .beta1 = 0.9, .beta2 = 0.999,
                                     .epsilon = 1e-8, .decay = 0.01 };
     const mls_value *spec = mls_bench_network(&p->arena, row->spec, s.D, e);

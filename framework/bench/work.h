@@ -22,6 +22,9 @@ typedef struct mls_bench_work {
     /* One repeat.  0 and e when it failed. */
     int     (*once)(struct mls_bench_work *w, mls_bench_once *took, mls_error *e);
     void    (*close)(struct mls_bench_work *w);
+    /* A new HDF5 file of the weights, what goes in and what comes of it, gradients
+     * included, as mls trace names them; NULL: nothing to compare with.                 */
+    int     (*write)(struct mls_bench_work *w, const char *path, mls_error *e);
 } mls_bench_work;
 
 struct mls_bench_row;
@@ -37,6 +40,7 @@ typedef struct mls_bench_row {
                                             %% none; a mode; what open understands        */
     const char *op;                      /* the time of this op alone                     */
     int64_t     T, D;                    /* its own sizes where they differ; 0: not       */
+    double      tolerance;               /* how far peers may be off; 0: 1e-4             */
     int         fixed;                   /* 1: T, B and D do not matter                   */
 } mls_bench_row;
 

@@ -17,6 +17,9 @@ const mls_flag mls_cli_bench_flags[] = {
     { "--quick", MLS_FLAG_NONE, NULL, "256 steps (ltc 64) and 3 repeats: under a minute" },
     { "--full", MLS_FLAG_NONE, NULL, "256, 1024 and 2048 steps, one after the other" },
     { "--ops", MLS_FLAG_NONE, NULL, "also the time of every op in the rows" },
+    { "--peers", MLS_FLAG_VALUE, "PYTHON",
+      "also the same work in PyTorch and its packages (scripts/bench/setup.sh)" },
+    { "--peer-script", MLS_FLAG_VALUE, "FILE", "the peers' side (scripts/bench/peers.py)" },
     { "--json", MLS_FLAG_VALUE, "FILE", "all figures, for --compare and other programs" },
     { "--compare", MLS_FLAG_VALUE, "OLD.json", "ratios to the figures of an earlier --json" },
     { "--list", MLS_FLAG_NONE, NULL, "the rows" },
@@ -55,6 +58,16 @@ static void write_json(const mls_bench *b, const char *path, mls_error *e)
     mls_arena_free(&a);
 }
 
+static int start_peers(mls_bench *b, const mls_args *args, mls_error *e)
+{
+    const char *python = mls_args_get(args, "--peers", NULL);
+    const char *script = python ? mls_bench_peers_script(
+        &b->arena, mls_args_get(args, "--peer-script", NULL), e) : NULL;
+    b->peers = script ? mls_arena_zalloc(&b->arena, sizeof *b->peers) : NULL;
+    if (b->peers) mls_bench_peers_start(b->peers, python, script, b->threads, e);
+    return !e->set;
+}
+
 static void bench(mls_bench *b, const chosen *c, const mls_args *args, mls_error *e)
 {
     static const int64_t all[] = { 256, 1024, 2048 };
@@ -66,7 +79,7 @@ static void bench(mls_bench *b, const chosen *c, const mls_args *args, mls_error
     mls_bench_size s = { mls_args_int(args, "--steps", 0, 1, 1 << 24, e),
                    mls_args_int(args, "--batch", 0, 1, 1 << 20, e),
                    mls_args_int(args, "--width", 0, 1, 1 << 16, e) };
-    if (e->set || !mls_bench_rates(b, e)) return;
+    if (e->set || !start_peers(b, args, e) || !mls_bench_rates(b, e)) return;
     for (int i = 0; i < (full ? 3 : 1) && !e->set; i++) {
         if (full) s.T = all[i];
         chosen ltc = { .n = 0 }, rest = { .n = 0 };
@@ -84,6 +97,10 @@ static void bench(mls_bench *b, const chosen *c, const mls_args *args, mls_error
     if (mls_args_has(args, "--ops")) {
         fputc('\n', stdout);
         mls_bench_print_ops(b, stdout);
+    }
+    if (b->peers) {
+        fputc('\n', stdout);
+        mls_bench_print_peers(b, stdout);
     }
     if (was) {
         fputc('\n', stdout);
@@ -118,6 +135,7 @@ int mls_verb_bench(int argc, char **argv, mls_registry *r, mls_error *e)
             }
         }
     }
+    if (b.peers) mls_bench_peers_stop(b.peers);
     mls_bench_free(&b);
     mls_arena_free(&a);
     return status;

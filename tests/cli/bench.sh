@@ -54,4 +54,35 @@ check $? "but not with another number of threads"
 "$mls" bench mamba $tiny --ops >"$dir/out" 2>"$dir/err" && grep -qE '^mamba +mamba.scan +1 ' "$dir/out" &&
     grep -qE '^mamba +linear +4 ' "$dir/out"
 check $? "the ops of a component are its own alone"
+
+# Peers: a script that answers as the real one does.
+FAKE_LOG=$dir/log; export FAKE_LOG
+fake="--peers /bin/sh --peer-script ${MLS_SOURCE:-.}/tests/cli/peers-fake"
+"$mls" bench cfc lm-mamba $tiny $fake --json "$dir/p.json" >"$dir/out" 2>"$dir/err" &&
+    grep -qE '^cfc +8 +64 +good +g +750 ' "$dir/out" && grep -qE '^lm-mamba +8 +64 +good ' "$dir/out" &&
+    grep -q 'fake 1.0' "$dir/out" && grep -q 'absent, and left out: nothing' "$dir/out"
+check $? "a peer stands beside the rows that it has"
+grep -qF 'left out: cfc, bad: grad/w is off by 0.5, at most 0.0001 is the same work' "$dir/out" &&
+    ! grep -q '"run".*"bad"' "$dir/log" && ! grep -qE '^cfc +8 +64 +bad ' "$dir/out"
+check $? "what does not compute the same is told and not timed"
+grep -qF 'left out: cfc, broken: peers: it has no such layer' "$dir/out"; check $? "nor what fails"
+grep -q '"left_out":' "$dir/p.json" && grep -q '"peer": *"good"' "$dir/p.json"; check $? "the file has both"
+[ "$(grep -c '"run".*"cfc".*"good"' "$dir/log")" -eq 2 ]; check $? "a repeat of the peer for each of ours"
+says '/nowhere/python' 1 "$mls" bench cfc $tiny --peers /nowhere/python; check $? "no such Python"
+says '--peer-script FILE' 1 "$mls" bench cfc $tiny --peers /bin/sh --peer-script /nowhere/peers.py
+check $? "no such script"
+says 'ended without an answer' 1 "$mls" bench cfc $tiny --peers /bin/true; check $? "a process that ends at once"
+
+# The real one, where its Python is.
+python=${MLS_PEERS:-python3}
+if "$python" -c 'import torch, h5py' >/dev/null 2>&1; then
+    "$mls" bench lif cfc ltc mamba attention lm-bidirectional lm-attention --steps 40 --batch 2 --width 64 \
+        --repeats 1 --peers "$python" --peer-script "${MLS_SOURCE:-.}/scripts/bench/peers.py" \
+        >"$dir/out" 2>"$dir/err" && ! grep -q '^left out' "$dir/out" &&
+        [ "$(grep -cE '^[a-z-]+ +40 +64 +best ' "$dir/out")" -eq 7 ]
+    status=$?; [ $status -eq 0 ] || cat "$dir/out" >>"$dir/err"
+    check $status "PyTorch has the same outputs and gradients"
+else
+    n=$((n + 1)); echo "ok $n - PyTorch has the same outputs and gradients # SKIP no torch and h5py in $python"
+fi
 echo "1..$n"
