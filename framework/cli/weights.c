@@ -15,7 +15,7 @@
 
 const mls_flag mls_cli_weights_flags[] = {
     { "-o", MLS_FLAG_VALUE, "FILE", "what is written" },
-    { "--node", MLS_FLAG_VALUE, "NAME", "for NIR: which encoder.lif, as layer0.enc (the only one)" },
+    { "--node", MLS_FLAG_VALUE, "NAME", "for NIR: one spiking node, as layer0.enc (all)" },
     { NULL, MLS_FLAG_NONE, NULL, NULL }
 };
 
@@ -136,8 +136,11 @@ static void export_nir(const char *dir, const char *node, const char *to, mls_re
     const char *from = "", *lost = NULL;
     if (mls_lua_trial_load(r, dir, &lua, e) && mls_model_load(&m, r, dir, &from, e) &&
         mls_spiking_export(m.net, m.config, node, &g, &lost, a, e) && mls_nir_write(to, &g, e)) {
-        fprintf(stdout, "%s: %lld neurons of %s\n", to, (long long)g.n, from);
-        if (lost) fprintf(stderr, "mls: %s\n", lost);
+        int64_t n = 0;
+        for (int i = 0; i < g.n_nodes; i++) n += g.node[i].v_threshold ? g.node[i].n : 0;
+        fprintf(stdout, "%s: %lld neurons of %s\n", to, (long long)n, from);
+        for (const char *end; (end = strchr(lost, '\n')); lost = end + 1)
+            fprintf(stderr, "mls: %.*s\n", (int)(end - lost), lost);
     }
     mls_model_close(&m);
     mls_lua_file_free(lua);
@@ -151,12 +154,13 @@ static void import_nir(const char *file, const char *dir, const char *node, cons
     mls_lua_file *lua = NULL;
     mls_nir g;
     mls_bundle out = { .arena = a };
+    int64_t n = 0;
     if (mls_nir_read(file, &g, a, e) && mls_lua_trial_load(r, dir, &lua, e) &&
         mls_model_load(&m, r, dir, NULL, e) &&
-        mls_spiking_import(m.net, m.config, node, &g, file, a, e)) {
+        (n = mls_spiking_import(m.net, m.config, node, &g, file, a, e))) {
         mls_loop_bundle(m.loop, &out);
         if (mls_checkpoint_save(to, &out, note_of(&m, file, a), e))
-            fprintf(stdout, "%s: %lld neurons of %s\n", to, (long long)g.n, file);
+            fprintf(stdout, "%s: %lld neurons of %s\n", to, (long long)n, file);
     }
     mls_model_close(&m);
     mls_lua_file_free(lua);

@@ -62,6 +62,10 @@ mls_value  *mls_net_resolved(const mls_net *net, mls_arena *a);
 /* "layer0.enc  encoder.lif  128 -> 128  16,512 parameters" lines. */
 char       *mls_net_summary(const mls_net *net, mls_arena *a);
 const mls_task_shape *mls_net_shape(const mls_net *net);
+/* Wire i of a layer, by the names of nodes ("enc"; "input", "output") and ports; 0 beyond the
+ * last.                                                                                  */
+typedef struct mls_net_link { const char *from, *from_port, *to, *to_port; int late; } mls_net_link;
+int         mls_net_link_of(const mls_net *net, int i, mls_net_link *out);
 
 /* ---- Batches ------------------------------------------------------------------------ */
 

@@ -193,3 +193,23 @@ void mls_net_wires(mls_net *net, const mls_value *text, int branch, mls_error *e
         if (*r.p) statement(&r);
     }
 }
+
+static const char *port_of(const mls_net *net, int node, int port, unsigned direction)
+{
+    const mls_port *p = NULL;
+    if (node < 0) return "";
+    for (int i = 0, k = 0; (p = mls_plug_port(net->registry, net->component[node], i)); i++)
+        if ((p->flags & direction) && k++ == port) break;
+    return p ? p->name : "";
+}
+
+int mls_net_link_of(const mls_net *net, int i, mls_net_link *out)
+{
+    if (i < 0 || i >= net->n_wires) return 0;
+    const wire *w = &net->wire[i];
+    *out = (mls_net_link){ w->from < 0 ? "input" : net->name[w->from],
+                           port_of(net, w->from, w->from_port, MLS_OUT),
+                           w->to < 0 ? "output" : net->name[w->to],
+                           port_of(net, w->to, w->to_port, MLS_IN), w->late };
+    return 1;
+}

@@ -1,3 +1,4 @@
+/* nir.c - a NIR graph from a file. */
 #include "rec/nir.h"
 
 #include "rec/array_file.h"
@@ -9,79 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- writing -------------------------------------------------------------------------- */
-
-static int put(hid_t f, hid_t links, const char *name, hid_t type, int rank, const int64_t *dim,
-               const void *data)
-{
-    hsize_t size[2];
-    for (int i = 0; i < rank; i++) size[i] = (hsize_t)dim[i];
-    const hid_t s = H5Screate_simple(rank, size, NULL);
-    const hid_t d = s < 0 ? -1 : H5Dcreate2(f, name, type, s, links, H5P_DEFAULT, H5P_DEFAULT);
-    int ok = d >= 0 && H5Dwrite(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
-    if (d >= 0 && H5Dclose(d) < 0) ok = 0;
-    if (s >= 0) H5Sclose(s);
-    return ok;
-}
-
-static int put_edges(hid_t f, hid_t links, const char *const (*edge)[2], int n)
-{
-    const hid_t t = H5Tcopy(H5T_C_S1);
-    const int ok = t >= 0 && H5Tset_size(t, H5T_VARIABLE) >= 0 && H5Tset_cset(t, H5T_CSET_UTF8) >= 0
-        && put(f, links, "node/edges", t, 2, (int64_t[]){ n, 2 }, edge);
-    if (t >= 0) H5Tclose(t);
-    return ok;
-}
-
-static int put_graph(hid_t f, hid_t links, const mls_nir *g)
-{
-    static const char *const with[][2] = { { "input", "affine" }, { "affine", "lif" },
-                                           { "lif", "output" } };
-    static const char *const without[][2] = { { "input", "lif" }, { "lif", "output" } };
-    const struct { const char *name; const float *x; } part[] = {
-        { "node/nodes/lif/tau", g->tau }, { "node/nodes/lif/r", g->r },
-        { "node/nodes/lif/v_leak", g->v_leak }, { "node/nodes/lif/v_threshold", g->v_threshold },
-        { "node/nodes/lif/v_reset", g->v_reset } };
-    int ok = mls_rec_text_set(f, "version", "1.0") && mls_rec_text_set(f, "node/type", "NIRGraph")
-        && mls_rec_text_set(f, "node/nodes/input/type", "Input")
-        && mls_rec_text_set(f, "node/nodes/output/type", "Output")
-        && mls_rec_text_set(f, "node/nodes/lif/type", "LIF")
-        && put(f, links, "node/nodes/input/shape", H5T_NATIVE_INT64, 1, (int64_t[]){ 1 }, &g->in)
-        && put(f, links, "node/nodes/output/shape", H5T_NATIVE_INT64, 1, (int64_t[]){ 1 }, &g->n);
-    for (int i = 0; ok && i < 5; i++)
-        ok = put(f, links, part[i].name, H5T_NATIVE_FLOAT, 1, &g->n, part[i].x);
-    if (ok && g->reset) ok = mls_rec_text_set(f, "node/nodes/lif/metadata/reset", g->reset);
-    if (!ok || !g->weight) return ok && put_edges(f, links, without, 2);
-    return mls_rec_text_set(f, "node/nodes/affine/type", "Affine")
-        && put(f, links, "node/nodes/affine/weight", H5T_NATIVE_FLOAT, 2,
-               (int64_t[]){ g->n, g->in }, g->weight)
-        && put(f, links, "node/nodes/affine/bias", H5T_NATIVE_FLOAT, 1, &g->n, g->bias)
-        && put_edges(f, links, with, 3);
-}
-
-int mls_nir_write(const char *path, const mls_nir *g, mls_error *e)
-{
-    char temporary[4096], why[300];
-    if (snprintf(temporary, sizeof temporary, "%s.new", path) >= (int)sizeof temporary) {
-        mls_error_set(e, "%.200s...: the path is too long", path);
-        return 0;
-    }
-    const hid_t f = mls_rec_create(temporary, 0, 0, e);
-    if (f < 0) return 0;
-    const hid_t links = mls_rec_links();
-    int ok = links >= 0 && put_graph(f, links, g);
-    mls_rec_why(why, sizeof why);
-    if (links >= 0) H5Pclose(links);
-    if (ok && H5Fclose(f) < 0) ok = 0;
-    if (!ok) mls_error_set(e, "%s: the graph cannot be written: %s", temporary, why);
-    ok = ok && mls_rec_move(temporary, path, e);
-    if (!ok) unlink(temporary);
-    return ok;
-}
-
-/* ---- reading -------------------------------------------------------------------------- */
-
-enum { NODES = 64, EDGES = 64 };
+enum { EDGES = 256 };
 
 typedef struct graph {
     const char *path;
@@ -119,29 +48,6 @@ static void read_edges(graph *g)
     if (d >= 0) H5Dclose(d);
 }
 
-static const char *type_of(const graph *g, const char *node)
-{
-    const char *t = mls_rec_read_text_set(
-        g->f, mls_arena_printf(g->a, "node/nodes/%s/type", node), g->a);
-    return t ? t : "";
-}
-
-/* The node behind this one; NULL and e unless there is exactly one. */
-static const char *next(const graph *g, const char *node)
-{
-    const char *found = NULL;
-    int n = 0;
-    for (int i = 0; i < g->n; i++)
-        if (!strcmp(g->from[i], node)) {
-            found = g->to[i];
-            n++;
-        }
-    if (n == 1) return found;
-    mls_error_set(g->e, "%s: %d edges leave node \"%.60s\"; a chain Input, Affine or Linear, LIF, "
-                  "Output can be read", g->path, n, node);
-    return NULL;
-}
-
 static float *values(const graph *g, const char *node, const char *name, int rank, int64_t *dim)
 {
     mls_array_set s = { .path = g->path, .a = g->a, .e = g->e };
@@ -159,49 +65,82 @@ static float *values(const graph *g, const char *node, const char *name, int ran
     return s.data;
 }
 
-static void read_neurons(const graph *g, const char *node, mls_nir *out)
+/* Of every neuron; what the file does not have, or one number for all, is spread. */
+static float *spread(const graph *g, const char *node, const char *name, int64_t n, float absent,
+                     int must)
 {
-    out->tau = values(g, node, "tau", 1, &out->n);
-    if (!g->e->set) out->r = values(g, node, "r", 1, &out->n);
-    if (!g->e->set) out->v_leak = values(g, node, "v_leak", 1, &out->n);
-    if (!g->e->set) out->v_threshold = values(g, node, "v_threshold", 1, &out->n);
-    /* files of version 0.1 have no v_reset: 0 */
-    const char *reset = mls_arena_printf(g->a, "node/nodes/%s/v_reset", node);
-    if (!g->e->set && H5Lexists(g->f, reset, H5P_DEFAULT) > 0)
-        out->v_reset = values(g, node, "v_reset", 1, &out->n);
-    else if (!g->e->set)
-        out->v_reset = mls_arena_zalloc(g->a, (size_t)out->n * sizeof(float));
+    const char *path = mls_arena_printf(g->a, "node/nodes/%s/%s", node, name);
+    const int there = !g->e->set && H5Lexists(g->f, path, H5P_DEFAULT) > 0;
+    if (g->e->set) return NULL;
+    mls_array_set s = { .path = g->path, .dataset = path, .a = g->a, .e = g->e };
+    if (there) mls_array_set_read(&s, g->f);
+    if (there && !g->e->set && s.rank == 0) absent = s.data[0];
+    else if (there || must) return values(g, node, name, 1, &n);
+    float *x = mls_arena_alloc(g->a, (size_t)(n + 1) * sizeof *x);
+    if (!x) mls_error_set(g->e, "out of memory for %lld neurons", (long long)n);
+    for (int64_t i = 0; x && i < n; i++) x[i] = absent;
+    return x;
 }
 
-static void read_chain(graph *g, mls_nir *out)
+static void read_neurons(const graph *g, mls_nir_node *x)
 {
-    const char *node = NULL;
-    for (int i = 0; i < g->n && !node; i++)
-        if (!strcmp(type_of(g, g->from[i]), "Input")) node = g->from[i];
-    if (!node) mls_error_set(g->e, "%s: no edge leaves a node of type Input", g->path);
-    if (node) node = next(g, node);
-    if (!node) return;
-    const char *type = type_of(g, node);
-    if (!strcmp(type, "Affine") || !strcmp(type, "Linear")) {
-        int64_t dim[2] = { 0, 0 };
-        out->weight = values(g, node, "weight", 2, dim);
-        out->n = dim[0];
-        out->in = dim[1];
-        if (!g->e->set)
-            out->bias = *type == 'A' ? values(g, node, "bias", 1, &out->n)
-                                     : mls_arena_zalloc(g->a, (size_t)out->n * sizeof(float));
-        node = g->e->set ? NULL : next(g, node);
+    const int cuba = x->type == MLS_NIR_CUBA;
+    x->n = 0;
+    x->v_threshold = values(g, x->name, "v_threshold", 1, &x->n);
+    x->in = x->n;
+    x->tau = spread(g, x->name, cuba ? "tau_mem" : "tau", x->n, 0.0f, 1);
+    x->r = spread(g, x->name, "r", x->n, 1.0f, 1);
+    x->v_leak = spread(g, x->name, "v_leak", x->n, 0.0f, 1);
+    /* files of version 0.1 have no v_reset: 0 */
+    x->v_reset = spread(g, x->name, "v_reset", x->n, 0.0f, 0);
+    if (!cuba) return;
+    x->tau_syn = spread(g, x->name, "tau_syn", x->n, 0.0f, 1);
+    x->w_in = spread(g, x->name, "w_in", x->n, 1.0f, 0);
+}
+
+static void read_map(const graph *g, mls_nir_node *x)
+{
+    int64_t dim[2] = { 0, 0 };
+    x->weight = values(g, x->name, "weight", 2, dim);
+    x->n = dim[0];
+    x->in = dim[1];
+    if (!g->e->set && x->type == MLS_NIR_AFFINE)
+        x->bias = values(g, x->name, "bias", 1, &x->n);
+}
+
+/* A shape of one axis, as everything here has. */
+static void read_end(const graph *g, mls_nir_node *x)
+{
+    int64_t axes = 1;
+    const float *shape = values(g, x->name, "shape", 1, &axes);
+    if (shape) x->in = x->n = (int64_t)shape[0];
+}
+
+static void read_node(const graph *g, mls_nir_node *x)
+{
+    const char *t = mls_rec_read_text_set(
+        g->f, mls_arena_printf(g->a, "node/nodes/%s/type", x->name), g->a);
+    for (x->type = 0; x->type < MLS_NIR_TYPES; x->type++)
+        if (t && !strcmp(t, mls_nir_types[x->type])) break;
+    switch (x->type) {
+    case MLS_NIR_INPUT:
+    case MLS_NIR_OUTPUT: read_end(g, x); break;
+    case MLS_NIR_AFFINE:
+    case MLS_NIR_LINEAR: read_map(g, x); break;
+    case MLS_NIR_LIF:
+    case MLS_NIR_CUBA: read_neurons(g, x); break;
+    default:
+        mls_error_set(g->e, "%s: node \"%.60s\" has type %.40s; Input, Output, Affine, Linear, LIF "
+                      "and CubaLIF can be read", g->path, x->name, t ? t : "(none)");
     }
-    if (node && strcmp(type_of(g, node), "LIF"))
-        mls_error_set(g->e, "%s: node \"%.60s\" has type %.40s; a chain Input, Affine or Linear, "
-                      "LIF, Output can be read", g->path, node, type_of(g, node));
-    if (!node || g->e->set) return;
-    read_neurons(g, node, out);
-    if (!out->weight) out->in = out->n;
-    const char *last = g->e->set ? NULL : next(g, node);
-    if (last && strcmp(type_of(g, last), "Output"))
-        mls_error_set(g->e, "%s: node \"%.60s\" follows the neurons and has type %.40s, expected "
-                      "Output", g->path, last, type_of(g, last));
+}
+
+static int node_called(mls_nir *out, const char *name)
+{
+    for (int i = 0; i < out->n_nodes; i++)
+        if (!strcmp(out->node[i].name, name)) return i;
+    out->node[out->n_nodes] = (mls_nir_node){ .name = name };
+    return out->n_nodes++;
 }
 
 static void read_file(const char *path, mls_nir *out, mls_arena *a, mls_error *e)
@@ -209,7 +148,14 @@ static void read_file(const char *path, mls_nir *out, mls_arena *a, mls_error *e
     graph g = { .path = path, .f = mls_rec_open(path, e), .a = a, .e = e };
     if (g.f < 0) return;
     read_edges(&g);
-    if (!e->set) read_chain(&g, out);
+    out->node = mls_arena_zalloc(a, (size_t)(2 * g.n + 1) * sizeof *out->node);
+    out->edge = mls_arena_zalloc(a, (size_t)(g.n + 1) * sizeof *out->edge);
+    if (!out->node || !out->edge) mls_error_set(e, "out of memory for a graph");
+    for (int i = 0; !e->set && i < g.n; i++, out->n_edges++) {
+        out->edge[i][0] = node_called(out, g.from[i]);
+        out->edge[i][1] = node_called(out, g.to[i]);
+    }
+    for (int i = 0; !e->set && i < out->n_nodes; i++) read_node(&g, &out->node[i]);
     H5Fclose(g.f);
 }
 
