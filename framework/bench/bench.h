@@ -24,6 +24,8 @@ typedef struct mls_bench {
     mls_bench_rate_table     rates;
     struct mls_bench_result *result;
     int           n, room;
+    struct { const char *name, *title; mls_value *list; } table[4];    /* of long.c       */
+    int           n_tables;
 } mls_bench;
 
 typedef struct mls_bench_result {
@@ -50,14 +52,32 @@ void   mls_bench_free(mls_bench *b);
 /* The time that rates are made of: of the processor with one thread, else on the wall. */
 double mls_bench_seconds(const mls_bench_result *r);
 
-/* report.c: the table; the time of each op; the same as a value for JSON. */
-void       mls_bench_print(const mls_bench *b, FILE *f);
-void       mls_bench_print_ops(const mls_bench *b, FILE *f);
-/* Peers beside ours, and which were left out. */
-void       mls_bench_print_peers(const mls_bench *b, FILE *f);
-mls_value *mls_bench_value(const mls_bench *b, mls_arena *a, const char *command);
+/* report.c, report_peers.c: the table; the time of each op; peers beside ours, and which were
+ * left out; for a terminal or as Markdown.                                               */
+void mls_bench_print(const mls_bench *b, FILE *f, int markdown);
+void mls_bench_print_ops(const mls_bench *b, FILE *f, int markdown);
+void mls_bench_print_peers(const mls_bench *b, FILE *f, int markdown);
+double mls_bench_rival_seconds(const mls_bench_result *r, const mls_bench_rival *p);
 /* Ratios old / new of rows of equal sizes and threads in old, an earlier value.  0 and e if
  * old is none.                                                                          */
-int        mls_bench_compare(const mls_bench *b, const mls_value *old, FILE *f, mls_error *e);
+int  mls_bench_compare(const mls_bench *b, const mls_value *old, FILE *f, int markdown,
+                       mls_error *e);
+/* value.c: everything, for JSON. */
+mls_value *mls_bench_value(const mls_bench *b, mls_arena *a, const char *command);
+
+/* ---- tables of models (long.c): each adds one to b ------------------------------------------- */
+
+/* Of the models among the rows (a row's spec is its mode): tokens a second one after the other,
+ * with the bytes of its state, up to `tokens`.                                           */
+int mls_bench_generation(mls_bench *b, const mls_bench_row *const *row, int n, int64_t tokens,
+                         mls_bench_size size, mls_error *e);
+/* Memory and time of a training step from 512 steps up to `longest`, with and without remat,
+ * each in a process of its own.                                                         */
+int mls_bench_growth(mls_bench *b, const mls_bench_row *const *row, int n, int64_t longest,
+                     mls_bench_size size, mls_error *e);
+/* An evaluation over one sequence of `tokens`, 1,024 at a time: pace and memory at its
+ * beginning and at its end.                                                             */
+int mls_bench_million(mls_bench *b, const mls_bench_row *const *row, int n, int64_t tokens,
+                      mls_bench_size size, mls_error *e);
 
 #endif

@@ -171,6 +171,15 @@ static void conv(mls_bench_cost *c, const mls_call *k, int backward)
     c->bytes += traffic(k, backward);
 }
 
+/* mamba.conv: the convolution of half of its input and a SiLU, for which its flops have 20. */
+static void conv_silu(mls_bench_cost *c, const mls_op *op, const mls_call *k, int backward)
+{
+    const double n = count(k->out[0]);
+    if (!backward) c->exps += n;
+    c->vector += (backward ? 2.0 : 1.0) * 0.5 * (op->flops(k) - 20.0 * n);
+    c->bytes += (backward ? 4.0 : 2.0) * size(k->out[0]);
+}
+
 static int is_any(const char *name, const char *const *names)
 {
     while (*names && strcmp(name, *names)) names++;
@@ -202,6 +211,7 @@ mls_bench_cost mls_bench_cost_of_call(const mls_op *op, const mls_call *k, int b
     else if (!strcmp(op->name, "attention") && op->flops) attention(&c, op, k, backward);
     else if (!strcmp(op->name, "ltc.scan") && op->flops) ltc(&c, op, k, backward);
     else if (!strcmp(op->name, "conv")) conv(&c, k, backward);
+    else if (!strcmp(op->name, "mamba.conv") && op->flops) conv_silu(&c, op, k, backward);
     else other(&c, op, k, backward);
     /* flops: of the products, and two for each multiply-add */
     c.flops += 2.0 * c.vector;
@@ -240,6 +250,8 @@ static void tell(void *arg, const mls_op *op, const mls_call *k, int backward, i
     const double took = seconds() - t->began[t->depth];
     if (t->only && strcmp(t->only, k->ctx->path)) {
         t->outside[backward] += took;
+        for (int i = 0; i < k->n_out && !backward; i++)
+            t->outside_bytes += 4.0 * count(k->out[i]);
         return;
     }
     mls_bench_op *o = find(t, op->name);
@@ -261,13 +273,13 @@ int mls_bench_tally_open(mls_bench_tally *t, mls_arena *a)
 void mls_bench_tally_reset(mls_bench_tally *t) 
 {
     t->n = t->depth = 0;
-    t->outside[0] = t->outside[1] = 0.0;
+    t->outside[0] = t->outside[1] = t->outside_bytes = 0.0;
 }
 
 const mls_bench_op *mls_bench_tally_find(const mls_bench_tally *t, const char *name)
 {
     for (int i = 0; i < t->n; i++)
-        if (!strcmp(t->op[i].name, name)) return &t->op[i];
+        if (strstr(t->op[i].name, name)) return &t->op[i];
     return NULL;
 }
 

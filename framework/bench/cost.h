@@ -38,13 +38,14 @@ typedef struct mls_bench_tally {
     const char   *only;                 /* NULL, or the path of a node: ops elsewhere are
                                            left out, and their time is in outside         */
     double        outside[2];           /* seconds forward, backward                      */
+    double        outside_bytes;        /* of what they gave                              */
     mls_tape_watch     watch;                /* to hang into a tape                            */
 } mls_bench_tally;
 
 /* Memory from a. 0: there is none. */
 int  mls_bench_tally_open(mls_bench_tally *t, mls_arena *a);
 void mls_bench_tally_reset(mls_bench_tally *t);
-/* NULL when no such op ran. */
+/* The first op whose name has this in it; NULL when none ran. */
 const mls_bench_op *mls_bench_tally_find(const mls_bench_tally *t, const char *name);
 
 /* What one call costs forward or backward. */

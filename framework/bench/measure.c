@@ -75,7 +75,7 @@ static int prepare(runner *r, mls_error *e)
     if (!once(r, &took, 0, e)) return 0;
     out->peak = mls_bench_memory_peak() - before;
     if (!once(r, &took, 1, e)) return 0;
-    out->saved = r->work.saved;
+    out->saved = r->work.saved - out->ops.outside_bytes;
     out->cost = r->work.tape ? mls_bench_cost_of_tally(&out->ops) : r->work.cost;
     const mls_bench_op *op = out->row->op ? mls_bench_tally_find(&out->ops, out->row->op) : NULL;
     if (out->row->op && !op) {

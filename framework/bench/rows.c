@@ -19,7 +19,7 @@ const mls_bench_row mls_bench_table[] = {
     { "scan", "kernel", "selective scan of mamba: 2 D channels, 16 states each",
       mls_bench_open_component, .spec = "{ component: mixer.mamba }", .op = "mamba.scan" },
     { "ssd", "kernel", "scan of mamba2: 2 D channels, 128 states each", mls_bench_open_component,
-      .spec = "{ component: mixer.mamba2 }", .op = "mixer.outer" },
+      .spec = "{ component: mixer.mamba2 }", .op = "outer" },
     { "attention-core", "kernel", "causal attention of 8 heads without its projections",
       mls_bench_open_component, .spec = "{ component: mixer.attention, heads: 8, positions: none }",
       .op = "attention" },

@@ -38,7 +38,7 @@ typedef struct mls_bench_row {
     mls_open    open;
     const char *spec;                    /* a component: YAML with %lld for the width and
                                             %% none; a mode; what open understands        */
-    const char *op;                      /* the time of this op alone                     */
+    const char *op;                      /* the time of the op alone whose name has this  */
     int64_t     T, D;                    /* its own sizes where they differ; 0: not       */
     double      tolerance;               /* how far peers may be off; 0: 1e-4             */
     int         fixed;                   /* 1: T, B and D do not matter                   */

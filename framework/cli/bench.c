@@ -1,5 +1,6 @@
 /* bench.c - mls bench: how fast, and how far from what the machine could do. */
 #include "bench/bench.h"
+#include "bench/table.h"
 #include "cli/cli.h"
 #include "conf/conf.h"
 
@@ -20,6 +21,13 @@ const mls_flag mls_cli_bench_flags[] = {
     { "--peers", MLS_FLAG_VALUE, "PYTHON",
       "also the same work in PyTorch and its packages (scripts/bench/setup.sh)" },
     { "--peer-script", MLS_FLAG_VALUE, "FILE", "the peers' side (scripts/bench/peers.py)" },
+    { "--generation", MLS_FLAG_NONE, NULL,
+      "instead: models one token after the other, up to 100,000 (--steps)" },
+    { "--growth", MLS_FLAG_NONE, NULL,
+      "instead: memory of a training step from 512 to 16,384 steps (--steps)" },
+    { "--million", MLS_FLAG_NONE, NULL,
+      "instead: models over a sequence of 1,048,576 steps (--steps)" },
+    { "--markdown", MLS_FLAG_VALUE, "FILE", "the tables for a page" },
     { "--json", MLS_FLAG_VALUE, "FILE", "all figures, for --compare and other programs" },
     { "--compare", MLS_FLAG_VALUE, "OLD.json", "ratios to the figures of an earlier --json" },
     { "--list", MLS_FLAG_NONE, NULL, "the rows" },
@@ -68,44 +76,93 @@ static int start_peers(mls_bench *b, const mls_args *args, mls_error *e)
     return !e->set;
 }
 
-static void bench(mls_bench *b, const chosen *c, const mls_args *args, mls_error *e)
+/* Everything that was measured. */
+static void print(const mls_bench *b, const mls_args *args, const mls_value *was, FILE *f,
+                  int markdown, mls_error *e)
+{
+    if (markdown) fprintf(f, "`%s`\n\n", mls_cli_line());
+    if (b->n) mls_bench_print(b, f, markdown);
+    if (b->n && mls_args_has(args, "--ops")) {
+        fputc('\n', f);
+        mls_bench_print_ops(b, f, markdown);
+    }
+    if (b->peers) {
+        fputc('\n', f);
+        mls_bench_print_peers(b, f, markdown);
+    }
+    for (int i = 0; i < b->n_tables; i++) {
+        fprintf(f, "%s%s:\n%s", i ? "\n" : "", b->table[i].title, markdown ? "\n" : "");
+        mls_bench_text_maps(b->table[i].list, f, markdown);
+    }
+    if (was) {
+        fputc('\n', f);
+        mls_bench_compare(b, was, f, markdown, e);
+    }
+}
+
+static void write_markdown(const mls_bench *b, const mls_args *args, const mls_value *was,
+                           const char *path, mls_error *e)
+{
+    FILE *f = fopen(path, "w");
+    if (f) print(b, args, was, f, 1, e);
+    if (!f || ferror(f) || fclose(f)) mls_error_set(e, "%s: %s", path, strerror(errno));
+}
+
+static void rows(mls_bench *b, const chosen *c, const mls_args *args, mls_bench_size s,
+                 mls_error *e)
 {
     static const int64_t all[] = { 256, 1024, 2048 };
     const int full = mls_args_has(args, "--full"), quick = mls_args_has(args, "--quick");
-    const char *old = mls_args_get(args, "--compare", NULL),
-               *json = mls_args_get(args, "--json", NULL);
-    /* before anything is measured: a name that is wrong must not cost the run */
-    const mls_value *was = old ? mls_yaml_read(&b->arena, old, e) : NULL;
-    mls_bench_size s = { mls_args_int(args, "--steps", 0, 1, 1 << 24, e),
-                   mls_args_int(args, "--batch", 0, 1, 1 << 20, e),
-                   mls_args_int(args, "--width", 0, 1, 1 << 16, e) };
-    if (e->set || !start_peers(b, args, e) || !mls_bench_rates(b, e)) return;
+    if (!start_peers(b, args, e) || !mls_bench_rates(b, e)) return;
     for (int i = 0; i < (full ? 3 : 1) && !e->set; i++) {
         if (full) s.T = all[i];
-        chosen ltc = { .n = 0 }, rest = { .n = 0 };
+        chosen own = { .n = 0 }, rest = { .n = 0 };
         for (int j = 0; j < c->n; j++) {
-            chosen *to = quick && c->row[j]->T ? &ltc : &rest;
+            chosen *to = quick && c->row[j]->T ? &own : &rest;
             to->row[to->n++] = c->row[j];
         }
         mls_bench_size small = s;
         if (quick && !s.T) s.T = 256, small.T = 64;
         if (rest.n) mls_bench_rows(b, rest.row, rest.n, s, e);
-        if (ltc.n && !e->set) mls_bench_rows(b, ltc.row, ltc.n, small, e);
+        if (own.n && !e->set) mls_bench_rows(b, own.row, own.n, small, e);
     }
+}
+
+/* The tables of long sequences that were asked for; 0: none was. */
+static int tables(mls_bench *b, const chosen *c, const mls_args *args, mls_bench_size s,
+                  mls_error *e)
+{
+    chosen m = { .n = 0 };
+    const int generation = mls_args_has(args, "--generation"),
+              growth = mls_args_has(args, "--growth"), million = mls_args_has(args, "--million");
+    for (int i = 0; i < c->n; i++)
+        if (!strcmp(c->row[i]->group, "training")) m.row[m.n++] = c->row[i];
+    if (!generation && !growth && !million) return 0;
+    if (!m.n) mls_error_set(e, "these tables are of models: name rows of the group training, or "
+                            "none for all of them");
+    /* growth first: its processes are forked from one that has run nothing yet */
+    if (growth && !e->set) mls_bench_growth(b, m.row, m.n, s.T ? s.T : 16384, s, e);
+    if (generation && !e->set) mls_bench_generation(b, m.row, m.n, s.T ? s.T : 100000, s, e);
+    if (million && !e->set) mls_bench_million(b, m.row, m.n, s.T ? s.T : 1 << 20, s, e);
+    if (b->progress) fputs("\r\033[K", b->progress);
+    return 1;
+}
+
+static void bench(mls_bench *b, const chosen *c, const mls_args *args, mls_error *e)
+{
+    const char *old = mls_args_get(args, "--compare", NULL),
+               *json = mls_args_get(args, "--json", NULL),
+               *markdown = mls_args_get(args, "--markdown", NULL);
+    /* before anything is measured: a name that is wrong must not cost the run */
+    const mls_value *was = old ? mls_yaml_read(&b->arena, old, e) : NULL;
+    const mls_bench_size s = { mls_args_int(args, "--steps", 0, 1, 1 << 24, e),
+                               mls_args_int(args, "--batch", 0, 1, 1 << 20, e),
+                               mls_args_int(args, "--width", 0, 1, 1 << 16, e) };
     if (e->set) return;
-    mls_bench_print(b, stdout);
-    if (mls_args_has(args, "--ops")) {
-        fputc('\n', stdout);
-        mls_bench_print_ops(b, stdout);
-    }
-    if (b->peers) {
-        fputc('\n', stdout);
-        mls_bench_print_peers(b, stdout);
-    }
-    if (was) {
-        fputc('\n', stdout);
-        mls_bench_compare(b, was, stdout, e);
-    }
+    if (!tables(b, c, args, s, e)) rows(b, c, args, s, e);
+    if (e->set) return;
+    print(b, args, was, stdout, 0, e);
+    if (markdown && !e->set) write_markdown(b, args, was, markdown, e);
     if (json && !e->set) write_json(b, json, e);
 }
 

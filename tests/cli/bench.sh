@@ -73,6 +73,18 @@ says '--peer-script FILE' 1 "$mls" bench cfc $tiny --peers /bin/sh --peer-script
 check $? "no such script"
 says 'ended without an answer' 1 "$mls" bench cfc $tiny --peers /bin/true; check $? "a process that ends at once"
 
+# Tables of long sequences, here short.
+"$mls" bench lm-mamba lm-bidirectional --growth --generation --million --steps 1024 --width 32 \
+    --json "$dir/l.json" --markdown "$dir/l.md" >"$dir/out" 2>"$dir/err"; check $? "tables of long sequences"
+[ "$(grep -cE '^(mamba|bidirectional) ' "$dir/out")" -eq 8 ]; check $? "a line for each model and length"
+for key in growth generation million 'remat MiB' 'bytes of state' 'at 1000' 'tokens/s at last' nats; do
+    grep -qF "\"$key\":" "$dir/l.json" || { echo "no $key" >"$dir/err"; break; }
+done && grep -q '^| mode |' "$dir/l.md" && grep -q '^|---|' "$dir/l.md" && grep -q '^`.*bench lm-mamba' "$dir/l.md"
+check $? "in the file and as Markdown"
+awk '$1 == "mamba" && $2 ~ /^[0-9,]+$/ && $3 == "1" { gsub(",", "", $5); b[++n] = $5 + 0 }
+    END { exit !(n == 2 && b[2] < 1.3 * b[1]) }' "$dir/out"; check $? "memory grows with the length and no faster"
+says 'are of models' 1 "$mls" bench cfc --growth; check $? "a component has no such table"
+
 # The real one, where its Python is.
 python=${MLS_PEERS:-python3}
 if "$python" -c 'import torch, h5py' >/dev/null 2>&1; then
