@@ -18,6 +18,7 @@ class Case:
     grad: bool = True
     small: bool = False              # goes to tests/golden with --fixtures
     scale: float = 1.0               # of the input
+    needs: str = ""                  # a clone: references.clones
     seed: int = 1
 
 
@@ -89,6 +90,15 @@ COMPONENTS = [
      lambda: r.plif(13, 33, "fast_sigmoid", True), 13, False),
 ]
 
+# A file of a clone is run, which cannot be installed here: its name is the last.
+CLONED = [
+    ("mamba2-ssd", 'mixer.mamba2{state=13, head=11}',
+     lambda: r.mamba2_ssd(33, 13, 11), 33, "mamba"),
+    ("mamba2-groups-ssd", 'mixer.mamba2{state=7, head=5, groups=2}',
+     lambda: r.mamba2_ssd(10, 7, 5, 2), 10, "mamba"),
+    ("s4d-whole", 'mixer.s4d{state=14}', lambda: r.s4d_whole(13, 14), 13, "s4"),
+]
+
 # The state of these is a window that ends with the sequence.
 WINDOWED = [
     ("attention", 'mixer.attention{heads=3, positions="none"}',
@@ -131,6 +141,10 @@ def large():
         yield Case(name, spec, make, n, dt=dt)
         yield Case(name, spec, make, n, dt=dt, mask=True, seed=2)
         yield Case(name, spec, make, n, B=1, T=4096, dt=dt, grad=False, seed=3)
+    for name, spec, make, n, clone in CLONED:
+        yield Case(name, spec, make, n, needs=clone)
+        yield Case(name, spec, make, n, mask=True, seed=2, needs=clone)
+        yield Case(name, spec, make, n, B=1, T=4096, grad=False, seed=3, needs=clone)
     for name, spec, make, n in WINDOWED:
         yield Case(name, spec, lambda make=make: make(256), n)
         yield Case(name, spec, lambda make=make: make(256), n, mask=True, seed=2)

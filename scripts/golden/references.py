@@ -1,8 +1,8 @@
 """The implementations that mls is compared with, behind one interface, in float64.
 
 A Reference has
-  label    where the formula comes from; "definition" where this file writes it down
-           because there is no implementation that runs here
+  label    where the formula comes from; "definition" where this file writes it down,
+           because there is no implementation that runs here or it has no states
   weights  {name in mls: tensor}, leaves of the graph, rounded to float32
   states   {name in mls: width}; start(generator) gives their initial values
   counts   how many numbers at the end of its states are counts
@@ -10,12 +10,17 @@ A Reference has
            states)
 """
 import contextlib
+import importlib.util
 import math
+import os
+import sys
+import types
 import warnings
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import stateless
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -27,6 +32,27 @@ from ncps.torch.cfc_cell import CfCCell
 from ncps.torch.lstm import LSTMCell
 from ncps.torch.ltc_cell import LTCCell
 from ncps.torch.wired_cfc_cell import WiredCfCCell
+from spikingjelly.activation_based import neuron as jelly
+
+# Folders of clones whose files are run as they are: "mamba" of state-spaces/mamba, "s4"
+# of state-spaces/s4.  parity.py fills it.
+clones = {}
+
+
+def file_of(clone, path, **absent):
+    """The module in that file; `absent` are names of modules it imports but that are
+    not needed (dots as __), and what they have to offer."""
+    for name, parts in absent.items():
+        name = name.replace("__", ".")
+        for k in range(1, name.count(".") + 2):
+            sys.modules.setdefault(".".join(name.split(".")[:k]),
+                                   types.ModuleType("absent"))
+        vars(sys.modules[name]).update(parts)
+    spec = importlib.util.spec_from_file_location(
+        os.path.basename(path)[:-3], os.path.join(clones[clone], path))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Reference:
@@ -243,15 +269,27 @@ def mamba_whole(n, state, conv=4, expand=2):
                      trained(block))
 
 
+def mamba2_weights(n, E, GN, H, conv):
+    W = E + 2 * GN
+    return {"in_proj.weight": leaf(E + W + H, n, scale=n ** -0.5),
+            "conv1d.weight": leaf(W, 1, conv, scale=0.4),
+            "conv1d.bias": leaf(W, scale=0.3),
+            "dt_bias": leaf(H, shift=-2.0), "A_log": leaf(H, scale=0.5, shift=0.5),
+            "D": leaf(H), "norm.weight": leaf(E, scale=0.3, shift=1.0),
+            "out_proj.weight": leaf(n, E, scale=E ** -0.5)}
+
+
+def gated(y, z, groups, w):
+    """The norm of Mamba-2 and its output projection; y, z [..][E]."""
+    y = (y * F.silu(z)).unflatten(-1, (groups, -1))
+    y = y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + 1e-5)
+    return F.linear(y.flatten(-2) * w["norm.weight"], w["out_proj.weight"])
+
+
 def mamba2(n, state, head, groups=1, conv=4, expand=2):
     E, GN = expand * n, groups * state
     H, W = E // head, E + 2 * GN
-    w = {"in_proj.weight": leaf(E + W + H, n, scale=n ** -0.5),
-         "conv1d.weight": leaf(W, 1, conv, scale=0.4),
-         "conv1d.bias": leaf(W, scale=0.3),
-         "dt_bias": leaf(H, shift=-2.0), "A_log": leaf(H, scale=0.5, shift=0.5),
-         "D": leaf(H), "norm.weight": leaf(E, scale=0.3, shift=1.0),
-         "out_proj.weight": leaf(n, E, scale=E ** -0.5)}
+    w = mamba2_weights(n, E, GN, H, conv)
 
     def step(u, dt, s):
         B = len(u)
@@ -268,21 +306,71 @@ def mamba2(n, state, head, groups=1, conv=4, expand=2):
         S = decay[..., None, None] * S \
             + (dt[..., None] * b)[..., None] * x[:, :, None, :]
         y = (c[..., None] * S).sum(2) + w["D"][:, None] * x
-        y = (y.reshape(B, E) * F.silu(z)).reshape(B, groups, E // groups)
-        y = y * torch.rsqrt(y.pow(2).mean(2, keepdim=True) + 1e-5)
-        y = F.linear(y.reshape(B, E) * w["norm.weight"], w["out_proj.weight"])
+        y = gated(y.reshape(B, E), z, groups, w)
         return {"out": y}, {"conv": past[:, 1:].reshape(B, -1), "ssm": S.reshape(B, -1)}
     return Reference("definition (Dao, Gu 2024, recurrent form of SSD)",
                      {"conv": (conv - 1) * W, "ssm": E * state}, through_time(step), w)
 
 
+def mamba2_ssd(n, state, head, groups=1, conv=4, expand=2, block=64):
+    """The scan is the published file's, in blocks; what is around it, this file's."""
+    E, GN = expand * n, groups * state
+    H, W = E // head, E + 2 * GN
+    w = mamba2_weights(n, E, GN, H, conv)
+    fused = {"mamba_chunk_scan_combined": None}
+    ssd = file_of("mamba", "mamba_ssm/modules/ssd_minimal.py",
+                  mamba_ssm__ops__triton__ssd_combined=fused)
+
+    def run(u, _, s):
+        B, T, _ = u.shape
+        z, xbc, r = F.linear(u, w["in_proj.weight"]).split([E, W, H], 2)
+        past = torch.cat([s["conv"].reshape(B, conv - 1, W), xbc], 1)
+        xbc = F.silu(F.conv1d(past.transpose(1, 2), w["conv1d.weight"],
+                              w["conv1d.bias"], groups=W)).transpose(1, 2)
+        x, b, c = xbc.split([E, GN, GN], 2)
+        x = x.reshape(B, T, H, head)
+        b, c = (y.reshape(B, T, groups, state).repeat_interleave(H // groups, 2)
+                for y in (b, c))
+        dt = F.softplus(r + w["dt_bias"])
+        # steps without input and decay fill the last block
+        full = [F.pad(y, (0, 0) * (y.dim() - 2) + (0, -T % block))
+                for y in (x * dt[..., None], -dt * w["A_log"].exp(), b, c)]
+        first = s["ssm"].reshape(B, 1, H, state, head).transpose(3, 4)
+        y, last = ssd.ssd_minimal_discrete(*full, block, first)
+        y = y[:, :T] + w["D"][:, None] * x
+        return {"out": gated(y.reshape(B, T, E), z, groups, w)}, \
+            {"conv": past[:, T:].reshape(B, -1),
+             "ssm": last.transpose(2, 3).reshape(B, -1)}
+    return Reference("state-spaces/mamba, ssd_minimal.py, ssd_minimal_discrete",
+                     {"conv": (conv - 1) * W, "ssm": E * state}, run, w)
+
+
+def s4d_weights(n, M):
+    return {"kernel.log_dt": leaf(n, scale=0.7, shift=-3.0),
+            "kernel.log_A_real": leaf(n, M, scale=0.3, shift=-0.7),
+            "kernel.A_imag": leaf(n, M, scale=3.0), "kernel.C": leaf(n, 2 * M),
+            "D": leaf(n), "output_linear.weight": leaf(2 * n, n, scale=n ** -0.5),
+            "output_linear.bias": leaf(2 * n)}
+
+
+def s4d_whole(n, state):
+    """The published module, a convolution; it neither takes nor gives states."""
+    s4 = file_of("s4", "models/s4/s4d.py", src__models__nn={"DropoutNd": nn.Dropout})
+    net, w = exact(s4.S4D(n, state)), s4d_weights(n, state // 2)
+
+    def run(x, dt, s):
+        shaped = {name: v for name, v in w.items() if "output" not in name}
+        shaped["kernel.C"] = w["kernel.C"].reshape(n, -1, 2)
+        shaped["output_linear.0.weight"] = w["output_linear.weight"][:, :, None]
+        shaped["output_linear.0.bias"] = w["output_linear.bias"]
+        y, _ = stateless.functional_call(net, shaped, (x.transpose(1, 2),))
+        return {"out": y.transpose(1, 2)}, {}
+    return Reference("state-spaces/s4, models/s4/s4d.py, S4D", {}, run, w)
+
+
 def s4d(n, state):
     M = state // 2
-    w = {"kernel.log_dt": leaf(n, scale=0.7, shift=-3.0),
-         "kernel.log_A_real": leaf(n, M, scale=0.3, shift=-0.7),
-         "kernel.A_imag": leaf(n, M, scale=3.0), "kernel.C": leaf(n, 2 * M),
-         "D": leaf(n), "output_linear.weight": leaf(2 * n, n, scale=n ** -0.5),
-         "output_linear.bias": leaf(2 * n)}
+    w = s4d_weights(n, M)
 
     def step(u, dt, s):
         B = len(u)
@@ -417,15 +505,29 @@ def alif(n, units, surrogate, strength=1.8):
 
 def plif(n, units, surrogate, hard):
     net, weights = currents(n, units)
-    fire, w = fires(surrogate), leaf(1)
+    own = jelly.surrogate.ATan(2.0) if surrogate == "atan" else fires(surrogate)
+    drive = []
+
+    def seen(x):
+        """What the node fires by: its potential less the threshold of 1."""
+        drive[:] = [x]
+        return own(x)
+
+    node = exact(jelly.ParametricLIFNode(v_reset=0.0 if hard else None,
+                                         surrogate_function=seen, detach_reset=True))
+    node.w = nn.Parameter(leaf(1).detach())
 
     def step(x, dt, s):
-        z = s["s"].detach()
-        v = (1 - z) * s["v"] if hard else s["v"] - z
-        u = v + (net(x) - v) * torch.sigmoid(w)
-        spikes = fire(u - 1)
+        # all states start below the threshold, with no spike before
+        node.v = node.v if drive else s["v"]
+        spikes = node(net(x))
+        u = drive[0] + 1
         return {"spikes": spikes, "membrane": u}, {"v": u, "s": spikes}
+
+    def run(x, dt, s):
+        drive.clear()
+        return through_time(step)(x, dt, s)
     below = {"v": lambda *s: 0.9 * torch.rand(*s), "s": lambda *s: torch.zeros(*s)}
-    weights["tau"] = w
-    return Reference("definition (Fang et al. 2021)", {"v": units, "s": units},
-                     through_time(step), weights, below)
+    weights["tau"] = node.w
+    return Reference("spikingjelly, activation_based/neuron.py, ParametricLIFNode",
+                     {"v": units, "s": units}, run, weights, below)
