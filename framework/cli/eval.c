@@ -56,6 +56,11 @@ static void evaluate(mls_model *m, const mls_args *args, const char *from, mls_e
     const double rate = mls_watch_rate(&watch);
     if (!isnan(rate))
         fprintf(stdout, "spike_rate: %.9g\nsparsity: %.9g\n", rate, 1.0 - rate);
+    const double synops = mls_watch_synops(&watch);
+    mls_work work;
+    if (!isnan(synops)) fprintf(stdout, "synops: %.9g\n", synops);
+    if (mls_net_work(m->net, mls_feed_shape(m->feed)->steps, &work, e))
+        fprintf(stdout, "macs: %.0f\ndense_macs: %.0f\n", work.macs, work.dense);
 }
 
 int mls_verb_eval(int argc, char **argv, mls_registry *r, mls_error *e)

@@ -47,6 +47,15 @@ const mls_setting mls_settings[] = {
 
     { "train.optimiser", "choice", "adamw", 0, 0, "adamw|sgd", "--optimiser",
       "how weights are changed" },
+    { "train.loss", "choice", 0, 0, 0,
+      "task|ce_rate|ce_count|ce_max_membrane|mse_count|mse_membrane", "--loss",
+      "what a spiking head learns from the class of a sequence (docs/studies.md); task unless "
+      "given: the task's own loss" },
+    { "train.loss_on", "real", 0, -1e6, 1e6, 0, 0,
+      "mse_count: spikes a step and unit of the sample's class; mse_membrane: its membrane; 1 "
+      "unless given" },
+    { "train.loss_off", "real", 0, -1e6, 1e6, 0, 0,
+      "likewise of the other classes; 0 unless given" },
     { "train.learning_rate", "real", "0.003", 0, 1000, 0, "--learning-rate",
       "peak learning rate" },
     { "train.beta1", "real", "0.9", 0, 0.999999, 0, "--beta1", "adamw: decay of the mean" },

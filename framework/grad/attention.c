@@ -407,7 +407,8 @@ mls_t mls_grad_attention(mls_ctx *c, mls_t q, mls_t kv, const mls_attention *a,
         after = mls_tape_tensor(c, 1, B, MLS_ATTENTION_WIDTH(a));
     }
     const mls_t in[] = { q, kv, before, mask }, made[] = { out, lse, after };
-    mls_tape_apply_as(c, MLS_TAPE_WRITES | MLS_TAPE_OMITS, &attention, r, in, 4, made, 3);
+    mls_tape_apply_as(c, MLS_TAPE_WRITES | MLS_TAPE_OMITS | MLS_TAPE_DENSE, &attention, r, in, 4,
+                      made, 3);
     if (after) mls->store(c, past, after);
     return out;
 }

@@ -57,8 +57,25 @@ double mls_grad_flops_each(const mls_call *k) { return (double)k->out[0]->count;
 
 /* ---- y = x w^T + bias ------------------------------------------------------------ */
 
+/* Padding and rows beyond the samples that count have no spikes. */
+static void count_spikes(mls_synapses *s, mls_t x, int64_t out)
+{
+    const int64_t B = x->dim[1], N = x->dim[2], T = x->dim[0];
+    const int64_t inner = s->steps > 0 && T % s->steps == 0 ? T / s->steps : 0;
+    s->maps++;
+    for (int64_t r = 0; r < T * B; r++) {
+        if (r % B >= s->samples) continue;
+        if (s->mask && inner && s->mask[r / B / inner * B + r % B] == 0.0f) continue;
+        int64_t n = 0;
+        for (int64_t j = 0; j < N; j++) n += x->data[r * N + j] != 0.0f;
+        s->operations += (double)n * (double)out;
+    }
+}
+
 static void linear_forward(const mls_call *k)
 {
+    mls_synapses *s = k->ctx->tape->synapses;
+    if (s && mls_tape_is_spikes(k->in[0])) count_spikes(s, k->in[0], k->out[0]->dim[2]);
     const mls_t x = k->in[0], w = k->in[1], bias = k->in[2], y = k->out[0];
     const int64_t in = x->dim[2], out = y->dim[2], rows = mls_rows_of(x);
     const float *b = bias ? bias->data : NULL;
@@ -111,6 +128,9 @@ mls_t mls_grad_linear(mls_ctx *c, mls_t x, mls_t w, mls_t bias)
         return mls_grad_empty(c);
     }
     const mls_t y = mls_tape_tensor(c, x->dim[0], x->dim[1], out);
+    const double macs = (double)mls_rows_of(x) * (double)in * (double)out;
+    c->tape->macs += macs;
+    if (mls_tape_is_spikes(x)) c->tape->spike_macs += macs;
     const mls_t ins[] = { x, w, bias };
     mls_tape_apply_as(c, MLS_TAPE_WRITES, &linear, NULL, ins, 3, &y, 1);
     return y;

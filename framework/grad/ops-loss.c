@@ -86,8 +86,7 @@ MLS_INLINE void entropy_replace_body(int64_t i, void *arg)
 }
 MLS_KERNEL_BODY(entropy_replace_rows, entropy_replace_body)
 
-/* 1 when the label is the first of the largest logits. */
-static int is_first_largest(const float *x, int64_t n, int32_t label)
+int mls_grad_is_right(const float *x, int64_t n, int32_t label)
 {
     for (int64_t j = 0; j < n; j++)
         if (x[j] > x[label] || (j < label && x[j] == x[label])) return 0;
@@ -128,8 +127,9 @@ static void entropy_forward(const mls_call *k)
         if (a->label[r] < 0) continue;
         s.sum += nats[r];
         s.count += 1.0;
-        s.correct += is_first_largest(x->data + r * n, n, a->label[r]);
+        s.correct += mls_grad_is_right(x->data + r * n, n, a->label[r]);
     }
+    s.decided = s.count;
     *a->count = s.count;
     if (a->stats) *a->stats = s;
     k->out[0]->data[0] = s.count > 0.0 ? (float)(s.sum / s.count) : 0.0f;

@@ -33,8 +33,13 @@ mls_t mls_grad_embed(mls_ctx *c, const int32_t *token, int64_t t, int64_t b, mls
 /* Softmax cross-entropy over x [T][B][C]; label [T][B], -1 = not scored.  Returns the
  * mean over scored positions as a [1][1][1] tensor.  When x comes straight from linear,
  * backward puts the gradient in the place of the logits: no second [T*B][C] array exists.
- * label is read again in backward.  stats: sum of nats, count, correct.                */
-typedef struct mls_loss_stats { double sum, count, correct; } mls_loss_stats;
+ * label is read again in backward.  stats: sum of nats, count, correct, decided = count. */
+typedef struct mls_loss_stats {
+    double sum, count, correct;
+    double decided;                /* of how many `correct` are so                       */
+} mls_loss_stats;
+/* 1 when the label is the first of the largest of n logits. */
+int   mls_grad_is_right(const float *x, int64_t n, int32_t label);
 mls_t mls_grad_cross_entropy(mls_ctx *c, mls_t x, const int32_t *label, mls_loss_stats *stats);
 /* Mean squared error over scored values; target [T][B][C], NaN = not scored.
  * stats: sum of squares, count, 0.                                                     */
@@ -42,5 +47,9 @@ mls_t mls_grad_mse(mls_ctx *c, mls_t x, const float *target, mls_loss_stats *sta
 /* Mean absolute error, likewise; the gradient at no error is 0.  stats: sum of absolute
  * errors, count, 0.                                                                    */
 mls_t mls_grad_mae(mls_ctx *c, mls_t x, const float *target, mls_loss_stats *stats);
+/* Negative log-likelihood in nats of binary channels with logits x: summed over channels,
+ * mean over the frames [T][B] that have a target; target [T][B][C] in 0 to 1, NaN = not
+ * scored.  stats: sum of nats, frames, 0.                                              */
+mls_t mls_grad_binary_nll(mls_ctx *c, mls_t x, const float *target, mls_loss_stats *stats);
 
 #endif

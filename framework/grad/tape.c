@@ -12,6 +12,7 @@ typedef struct tensor {
     int            tracks;     /* a gradient can reach it                               */
     int            owned;      /* its gradient buffer is the tape's, to be reused       */
     const mls_int8 *int8;      /* of a weight: the same in 8 bits, or NULL              */
+    int            spikes;     /* its values are spikes                                 */
 } tensor;
 
 struct mls_note {
@@ -115,6 +116,7 @@ mls_t mls_tape_steps(mls_ctx *c, mls_t x, int64_t from, int64_t n)
     v->parent = p;
     v->t.data = x->data ? p->t.data + v->offset : NULL;
     v->tracks = p->tracks;
+    v->spikes = inner(x)->spikes;
     return &v->t;
 }
 
@@ -126,6 +128,8 @@ mls_t mls_tape_detach(mls_ctx *c, mls_t x)
 void mls_tape_set_int8(mls_t w, const mls_int8 *q) { inner(w)->int8 = q; }
 const mls_int8 *mls_tape_int8(mls_t w) { return inner(w)->int8; }
 
+void mls_tape_mark_spikes(mls_t x) { inner(x)->spikes = 1; }
+int mls_tape_is_spikes(mls_t x) { return x && inner(x)->spikes; }
 int mls_tape_tracks(mls_t x) { return x && inner(x)->tracks; }
 
 /* ---- gradients ------------------------------------------------------------------- */
@@ -224,6 +228,12 @@ void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t 
     mls_tape_apply_as(c, 0, op, attr, in, n_in, out, n_out);
 }
 
+void mls_tape_apply_dense(mls_ctx *c, const mls_op *op, const void *attr, const mls_t *in,
+                          int n_in, const mls_t *out, int n_out)
+{
+    mls_tape_apply_as(c, MLS_TAPE_DENSE, op, attr, in, n_in, out, n_out);
+}
+
 void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *attr,
                        const mls_t *in, int n_in, const mls_t *out, int n_out)
 {
@@ -238,7 +248,9 @@ void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *a
     int tracks = 0;
     for (int i = 0; i < n_in; i++) tracks |= mls_tape_tracks(in[i]);
     const mls_call k = { attr, in, out, n_in, n_out, t->flags, c };
-    if (op->flops) t->flops += op->flops(&k);
+    const double flops = op->flops ? op->flops(&k) : 0.0;
+    t->flops += flops;
+    if (can & MLS_TAPE_DENSE) t->macs += 0.5 * flops;
     if (tracks && op->backward)
         for (int i = 0; i < n_out; i++)
             if (out[i]) inner(out[i])->tracks = 1;
@@ -351,7 +363,7 @@ void mls_tape_reset(mls_tape *t)
     t->last = NULL;
     t->bad.path = NULL;
     t->spare = NULL;
-    t->flops = t->bytes = 0.0;
+    t->flops = t->macs = t->spike_macs = t->bytes = 0.0;
     t->dropouts = 0;
 }
 

@@ -10,6 +10,16 @@
 
 typedef struct mls_note mls_note;
 
+/* Spikes that enter linear maps, counted while a network runs.  A value that is not 0 counts
+ * as one spike, whatever its size.                                                      */
+typedef struct mls_synapses {
+    double       operations;   /* sum over these spikes of the outputs they reach        */
+    int          maps;         /* linear maps that had spikes for an input               */
+    int64_t      samples;      /* only the first of them in a batch count                */
+    const float *mask;         /* [steps][B] of the piece being run, 0: padding; or NULL */
+    int64_t      steps;
+} mls_synapses;
+
 /* What this process is computing, for a crash handler: node path, op name, and
  * "forward" or "backward"; NULL between.                                              */
 extern const char *volatile mls_run_current, *volatile mls_run_op, *volatile mls_run_phase;
@@ -36,7 +46,10 @@ struct mls_tape {
     int       dry;          /* 1: count only                                         */
     mls_note *last;         /* newest note; NULL at start                            */
     double    flops;        /* counted forward flops since reset                     */
+    double    macs;         /* of these, multiply-accumulates: see mls_net_work      */
+    double    spike_macs;   /* of linear maps whose input is spikes, as if it were not */
     double    bytes;        /* of tensors made since reset                           */
+    mls_synapses *synapses; /* where spikes are counted; NULL: nowhere               */
     void     *spare;        /* gradient buffers to reuse during backward             */
     uint64_t  dropout;      /* key of this step's dropout                            */
     int64_t   dropouts;     /* how many were applied                                 */
@@ -51,7 +64,8 @@ struct mls_tape {
 enum {
     MLS_TAPE_WRITES = 1,    /* where bit i of the tape's `fresh` is set, in[i]->grad holds
                                nothing yet, not even zeros: write all of it          */
-    MLS_TAPE_OMITS = 2      /* out[i]->grad is NULL where no gradient came           */
+    MLS_TAPE_OMITS = 2,     /* out[i]->grad is NULL where no gradient came           */
+    MLS_TAPE_DENSE = 4      /* half of its flops are multiply-accumulates            */
 };
 
 void mls_tape_reset(mls_tape *t);
@@ -78,9 +92,15 @@ void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t 
 struct mls_int8;
 void mls_tape_set_int8(mls_t w, const struct mls_int8 *q);
 const struct mls_int8 *mls_tape_int8(mls_t w);
-/* The same for an op that can do more: MLS_TAPE_WRITES, MLS_TAPE_OMITS. */
+/* The same for an op that can do more: MLS_TAPE_WRITES, MLS_TAPE_OMITS; MLS_TAPE_DENSE. */
 void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *attr,
                        const mls_t *in, int n_in, const mls_t *out, int n_out);
+/* Says that x holds spikes; so do then its steps and what is made of it without change. */
+void mls_tape_mark_spikes(mls_t x);
+int  mls_tape_is_spikes(mls_t x);
+/* As apply, with MLS_TAPE_DENSE. */
+void mls_tape_apply_dense(mls_ctx *c, const mls_op *op, const void *attr, const mls_t *in,
+                          int n_in, const mls_t *out, int n_out);
 /* 1 when a gradient can reach x. */
 int  mls_tape_tracks(mls_t x);
 /* Makes (zeroed, if new) and returns x's gradient buffer, to seed backward with. */

@@ -12,13 +12,13 @@
 
 extern const mls_importer mls_import_idx, mls_import_png, mls_import_wav, mls_import_physionet,
     mls_import_nmnist, mls_import_sonata, mls_import_npy, mls_import_csv,
-    mls_import_ts;
+    mls_import_ts, mls_import_pianoroll;
 
 const mls_importer *const mls_importers[] = { &mls_import_idx, &mls_import_png, &mls_import_wav,
                                               &mls_import_npy, &mls_import_csv,
                                               &mls_import_ts,
                                               &mls_import_nmnist, &mls_import_physionet,
-                                              &mls_import_sonata,
+                                              &mls_import_sonata, &mls_import_pianoroll,
                                               NULL };
 
 enum { MOST = 64 };

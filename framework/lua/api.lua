@@ -271,7 +271,7 @@ row { class = "mls.TaskShape", help = "The shape of a task's samples", fields = 
   { "vocabulary?", "integer", "tokens are 0 to vocabulary - 1; absent: real-valued input" },
   { "input?", "integer", "features of a real-valued input" },
   { "output", "integer", "classes, or features of the target" },
-  { "loss?", "\"cross_entropy\"|\"mse\"|\"mae\"", "cross_entropy unless given" },
+  { "loss?", "\"cross_entropy\"|\"mse\"|\"mae\"|\"binary\"", "cross_entropy unless given" },
   { "per_step?", "boolean", "a target at every step, not one for the sequence" },
   { "has_mask?", "boolean", "samples may be shorter than steps" },
   { "has_dt?", "boolean", "steps have their own lengths" },
@@ -414,6 +414,8 @@ row { name = "mls.loss.mse", help = "Mean squared error over scored values", par
   { "target", "mls.Batch|mls.Tensor|table", "values, NaN not scored" } }, returns = { { T, "one number" } } }
 row { name = "mls.loss.mae", help = "Mean absolute error over scored values", params = { { "y", T, "output of a forward" },
   { "target", "mls.Batch|mls.Tensor|table", "values, NaN not scored" } }, returns = { { T, "one number" } } }
+row { name = "mls.loss.binary", help = "Negative log-likelihood of binary channels, in nats per frame", params = { { "y", T, "output of a forward: logits" },
+  { "target", "mls.Batch|mls.Tensor|table", "values in 0 to 1, NaN not scored" } }, returns = { { T, "one number" } } }
 row { name = "mls.loss.mean", help = "Mean of all values, as a loss of your own", params = { { "x", T, "made of a forward's output" } },
   returns = { { T, "one number" } } }
 method("backward", "Adds the gradient of this loss to the weights' gradients",

@@ -9,6 +9,7 @@
 #include "lua/part.h"
 
 #include "base/philox.h"
+#include "train/metrics.h"
 
 #include <math.h>
 #include <string.h>
@@ -74,10 +75,10 @@ static void read_shape(lua_State *L, const mls_lua_part *p, mls_task_shape *s)
                            .has_dt = flag(L, "has_dt") };
     lua_getfield(L, -1, "loss");
     const char *loss = lua_isnil(L, -1) ? "cross_entropy" : luaL_tolstring(L, -1, NULL);
-    s->loss = !strcmp(loss, "mse") ? MLS_MSE : !strcmp(loss, "mae") ? MLS_MAE : MLS_CROSS_ENTROPY;
-    if (s->loss == MLS_CROSS_ENTROPY && strcmp(loss, "cross_entropy"))
+    s->loss = mls_loss_find(loss);
+    if (s->loss < 0)
         luaL_error(L, "%s: the shape that setup returned: loss is '%s', expected "
-                   "'cross_entropy', 'mse' or 'mae'", p->place, loss);
+                   "'cross_entropy', 'mse', 'mae' or 'binary'", p->place, loss);
 }
 
 static int run_open(lua_State *L)

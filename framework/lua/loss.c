@@ -112,7 +112,7 @@ static int cross_entropy(lua_State *L)
     return finish(L, s, mls_grad_cross_entropy(s->c, y, own, NULL));
 }
 
-/* mse(y, target), mae(y, target): NaN is not scored */
+/* mse(y, target), mae(y, target), binary(y, target): NaN is not scored */
 static int of_errors(lua_State *L, const char *name,
                      mls_t (*loss)(mls_ctx *c, mls_t x, const float *target,
                                    mls_loss_stats *stats))
@@ -130,6 +130,7 @@ static int of_errors(lua_State *L, const char *name,
 
 static int mse(lua_State *L) { return of_errors(L, "mse", mls_grad_mse); }
 static int mae(lua_State *L) { return of_errors(L, "mae", mls_grad_mae); }
+static int binary(lua_State *L) { return of_errors(L, "binary", mls_grad_binary_nll); }
 
 /* mean(x): of all values, as a loss */
 static int mean(lua_State *L)
@@ -186,7 +187,7 @@ static int backward(lua_State *L)
 void mls_lua_open_loss(lua_State *L)
 {
     static const luaL_Reg losses[] = { { "cross_entropy", cross_entropy }, { "mse", mse },
-                                       { "mae", mae },
+                                       { "mae", mae }, { "binary", binary },
                                        { "mean", mean }, { NULL, NULL } };
     lua_getfield(L, LUA_REGISTRYINDEX, "mls.tensor.methods");
     lua_pushcfunction(L, backward);

@@ -4,6 +4,7 @@
 #include "conf/conf.h"
 #include "lua/convert.h"
 #include "lua/sandbox.h"
+#include "train/metrics.h"
 
 #include <string.h>
 
@@ -85,9 +86,7 @@ mls_value *mls_lua_shape_value(mls_arena *a, const mls_task_shape *s)
     mls_value_set(a, v, "input", mls_value_int(a, s->input));
     mls_value_set(a, v, "output", mls_value_int(a, s->output));
     mls_value_set(a, v, "loss",
-                  mls_value_string(a, s->loss == MLS_MSE   ? "mse"
-                                      : s->loss == MLS_MAE ? "mae"
-                                                           : "cross_entropy"));
+                  mls_value_string(a, mls_loss_names[s->loss]));
     mls_value_set(a, v, "per_step", mls_value_bool(a, s->per_step));
     mls_value_set(a, v, "mask", mls_value_bool(a, s->has_mask));
     mls_value_set(a, v, "dt", mls_value_bool(a, s->has_dt));
@@ -111,9 +110,10 @@ int mls_lua_shape_read(mls_task_shape *s, const mls_value *v, mls_error *e)
         .has_dt = mls_value_get_bool(v, "dt", 0, e) | mls_value_get_bool(v, "has_dt", 0, e),
         .is_text = mls_value_get_bool(v, "text", 0, e) };
     const char *loss = mls_value_get_string(v, "loss", "cross_entropy", e);
-    s->loss = !strcmp(loss, "mse") ? MLS_MSE : !strcmp(loss, "mae") ? MLS_MAE : MLS_CROSS_ENTROPY;
-    if (s->loss == MLS_CROSS_ENTROPY && strcmp(loss, "cross_entropy"))
-        mls_error_set(e, "the shape's loss is \"%.60s\"; expected cross_entropy, mse or mae", loss);
+    s->loss = mls_loss_find(loss);
+    if (s->loss < 0)
+        mls_error_set(e, "the shape's loss is \"%.60s\"; expected cross_entropy, mse, mae or "
+                         "binary", loss);
     const int64_t most = INT64_C(1) << 31;
     if (s->steps < 1 || s->output < 1 || s->vocabulary < 0 || s->input < 0 ||
         s->steps > most || s->output > most || s->vocabulary > most || s->input > most ||

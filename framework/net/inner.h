@@ -2,6 +2,7 @@
 #ifndef MLS_NET_INNER_H
 #define MLS_NET_INNER_H
 
+#include "net/label_loss.h"
 #include "net/net.h"
 
 enum { MAX_PORTS = 16, MAX_NODES = 64, MAX_BRANCHES = 16, MAX_WIRES = 256, MAX_LAYERS = 1024 };
@@ -58,6 +59,7 @@ struct mls_net {
     const mls_registry   *registry;
     mls_task_shape        shape;
     uint64_t              seed;
+    mls_label_loss        labels;
     int                   dry;
     mls_value            *spec;               /* with defaults                          */
     int64_t               width, chunk;
@@ -104,11 +106,13 @@ struct mls_run {
     mls_observer observer;
     int         observed;
     int         again;                        /* MLS_FIRST, MLS_AGAIN: inside a remat   */
+    mls_synapses synapses;                    /* since mls_run_synapses_clear           */
+    double      synapse_samples;
     mls_arena   penalty_arena;                /* of the list, which stays               */
     penalty    *penalty;
     penalty_call *penalty_call;               /* of this step, in the tape's memory     */
     double      penalty_scale;                /* of the backward in progress            */
-    mls_t       output, loss;
+    mls_t       output, loss, decision;
     const mls_batch *input;
     mls_t       x, mask, dt;
     /* of mls_run_channels */
@@ -145,6 +149,10 @@ void  mls_net_penalty_begin(mls_run *run);
 void  mls_net_penalty_wake(mls_run *run, const node *n, mls_t out);
 /* Before backward: gradients of all penalties, times scale. */
 void  mls_net_penalty_seed(mls_run *run, mls_ctx *c, double scale);
+/* synapses.c: where the node that runs next stands in the sequence */
+void  mls_net_synapses_at(mls_run *run, int64_t t0, int64_t steps);
+/* label_loss.c: the loss of y where train.loss is not the task's */
+mls_t mls_net_label_loss(mls_run *r, mls_t y, const mls_batch *b, mls_loss_stats *s);
 /* observe.c */
 void  mls_net_observe(mls_run *run, node *n, const char *name, const char *unit,
                       const char *help, unsigned flags, mls_t value, int64_t t0);

@@ -20,6 +20,7 @@ void mls_net_node_forward(mls_run *run, node *n, const mls_t *in, mls_t *out, in
     for (int i = n->n_in - 1; i >= 0; i--)
         if (in[i]) n->steps = in[i]->dim[0];
     mls_run_current = n->path;
+    mls_net_synapses_at(run, t0, n->steps);
     for (int i = 0; i < n->n_out; i++) out[i] = NULL;
     if (n->remat && (run->flags & MLS_TRAIN) && !run->tape.dry) mls_net_remat(run, n, in, out);
     else n->component->forward(c, n->self, in, out);
@@ -38,6 +39,7 @@ void mls_net_node_forward(mls_run *run, node *n, const mls_t *in, mls_t *out, in
                           (long long)run->batch, (long long)n->out_width[i]);
             return;
         }
+        if (p->flags & MLS_SPIKES) mls_tape_mark_spikes(out[i]);
         if (mls_net_wanted(run, n, p->name))
             mls_net_observe(run, n, p->name, p->flags & MLS_SPIKES ? "spike" : NULL, p->help,
                             p->flags & MLS_SPIKES, out[i], t0);
@@ -143,6 +145,7 @@ static void run_group(mls_run *run, int layer, const group *g, mls_t x)
         for (int o = 0; o < n->n_out; o++) {
             mls_t *first = &part[(m * MAX_PORTS + o) * pieces];
             n->out[o] = first[0] ? mls_grad_join(&n->ctx, first, pieces) : NULL;
+            if (mls_tape_is_spikes(first[0])) mls_tape_mark_spikes(n->out[o]);
         }
     }
 }

@@ -141,6 +141,8 @@ mls_run *mls_run_of(mls_ctx *c);
 /* The last forward's output, and its batch's mask [T][B][1] (NULL: every step is real; there
  * while the forward runs, for observers).                                                */
 mls_t    mls_run_output(const mls_run *run);
+/* What the classes of the last loss were decided by: the output, or [1][B][out] of it.   */
+mls_t    mls_run_decision(const mls_run *run);
 mls_t    mls_run_mask(const mls_run *run);
 /* backward from a gradient of the last forward's output [T][B][out] instead of a loss, with
  * penalties at scale 1.                                                                  */
@@ -153,6 +155,28 @@ mls_ctx *mls_run_ctx(mls_run *run);
 void     mls_run_backward_of(mls_run *run, mls_t loss, double scale);
 /* Every channel that can be recorded, for messages and `mls check`. */
 int      mls_run_channels(const mls_run *run, mls_channel **list, mls_arena *a);
+
+/* ---- Work of a sample: operations, no energy -------------------------------------------- */
+
+/* Multiply-accumulates of a forward of one sample of `steps` steps, from the shapes alone:
+ * those of linear maps, exactly (rows * inputs * outputs; no biases); half of the flops of
+ * convolutions, attention and of components' own ops (recurrences, scans, neurons).  Nothing
+ * for element-wise operations, norms, lookups and the loss.
+ *   macs    all of them, as if every map were dense
+ *   dense   macs without the linear maps whose input is spikes: a port that is declared to
+ *           have spikes (MLS_SPIKES), its steps, or what mls->spike gave                    */
+typedef struct mls_work { double macs, dense; } mls_work;
+int      mls_net_work(mls_net *net, int64_t steps, mls_work *out, mls_error *e);
+/* Synaptic operations of those maps, counted while the run computes: for each value that is
+ * not 0 of a real step, as many as the map has outputs.  Not seen, and so dense: spikes that
+ * come through a late wire or an adapter that makes other values of them, and those inside of
+ * a component.                                                                            */
+void     mls_run_synapses(mls_run *run, int on);
+void     mls_run_synapses_clear(mls_run *run);
+/* Of the next batches only the first `samples` rows count; all unless told. */
+void     mls_run_synapses_of(mls_run *run, int64_t samples);
+/* Per sample since they were cleared; NaN when no map had spikes. */
+double   mls_run_synops(const mls_run *run);
 
 typedef struct mls_cost { int64_t parameters; double flops, bytes, state_bytes; } mls_cost;
 /* Dry run of one training step of T x B: works on a dry or a real net. */

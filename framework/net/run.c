@@ -86,6 +86,7 @@ const char *mls_run_state(mls_run *r, int i, float **value, int64_t *width, doub
 float *mls_run_state_grad(mls_run *r, int i) { return r->first[i] ? r->first[i]->grad : NULL; }
 mls_t mls_run_input(mls_run *r) { return r->net->shape.vocabulary ? NULL : r->x; }
 mls_t mls_run_output(const mls_run *r) { return r->output; }
+mls_t mls_run_decision(const mls_run *r) { return r->decision ? r->decision : r->output; }
 mls_t mls_run_mask(const mls_run *r) { return r->mask; }
 mls_run *mls_run_of(mls_ctx *c) { return ((const node *)c->owner)->net->run; }
 void mls_run_seed_state(mls_run *r, int i, const float *seed) { r->seed[i] = seed; }
@@ -156,10 +157,12 @@ static void begin(mls_run *r, const mls_batch *b, uint64_t step)
     commit(r);
     mls_ctx *c = ctx_of(r);
     mls_tape_reset(&r->tape);
+    r->synapses.steps = 0;
+    if (r->tape.synapses) r->synapse_samples += (double)r->synapses.samples;
     r->tape.dropout = mls_philox_mix(mls_philox_key(r->net->seed, "network", "dropout"), step);
     r->net->run = r;
     r->input = b;
-    r->loss = r->output = NULL;
+    r->loss = r->output = r->decision = NULL;
     mls_net_penalty_begin(r);
     mls_run_phase = "forward";
     const int dry = r->tape.dry;
@@ -221,19 +224,24 @@ double mls_run_loss(mls_run *r, const mls_batch *b, uint64_t step, mls_loss_stat
     mls_t y = mls_run_forward(r, b, step);
     if (!y) return NAN;
     mls_ctx *c = ctx_of(r);
-    const int64_t want = r->net->shape.per_step ? b->steps : 1;
+    const int kind = r->net->shape.loss, labels = r->net->labels.kind != MLS_LOSS_OF_TASK;
+    const int each = r->net->shape.per_step || mls_label_loss_steps(&r->net->labels);
+    const int64_t want = each ? b->steps : 1;
     if (y->dim[0] != want)
-        mls_error_set(&r->error, "the head gives %lld outputs a sequence, but the task scores %lld; "
-                      "%s", (long long)y->dim[0], (long long)want,
-                      want == 1 ? "use head.last or head.mean" : "use head.linear");
-    else if (r->net->shape.loss == MLS_CROSS_ENTROPY ? !b->label : !b->target)
+        mls_error_set(&r->error, "the head gives %lld outputs a sequence, but the %s scores %lld; "
+                      "%s", (long long)y->dim[0], labels ? "loss" : "task", (long long)want,
+                      want == 1 ? "use head.last or head.mean"
+                      : labels  ? "use head.spikes or head.linear" : "use head.linear");
+    else if (kind == MLS_CROSS_ENTROPY ? !b->label : !b->target)
         mls_error_set(&r->error, "the batch has no %s to score",
-                      r->net->shape.loss == MLS_CROSS_ENTROPY ? "labels" : "targets");
+                      kind == MLS_CROSS_ENTROPY ? "labels" : "targets");
     if (r->error.set) return NAN;
     if (!s) s = &own;
-    r->loss = r->net->shape.loss == MLS_CROSS_ENTROPY ? mls_grad_cross_entropy(c, y, b->label, s)
-              : r->net->shape.loss == MLS_MAE         ? mls_grad_mae(c, y, b->target, s)
-                                                      : mls_grad_mse(c, y, b->target, s);
+    r->loss = labels                      ? mls_net_label_loss(r, y, b, s)
+              : kind == MLS_CROSS_ENTROPY ? mls_grad_cross_entropy(c, y, b->label, s)
+              : kind == MLS_MAE           ? mls_grad_mae(c, y, b->target, s)
+              : kind == MLS_BINARY        ? mls_grad_binary_nll(c, y, b->target, s)
+                                          : mls_grad_mse(c, y, b->target, s);
     return r->error.set || r->tape.dry ? NAN : (double)r->loss->data[0];
 }
 

@@ -71,7 +71,7 @@ void mls_plug_init(void)
     h->abi_minor = MLS_ABI_MINOR;
     h->isa = mls_k_init();
     h->tensor = tensor;
-    h->apply = mls_tape_apply;
+    h->apply = mls_tape_apply_dense;
     h->linear = mls_grad_linear;
     h->binary = mls_grad_binary;
     h->unary = mls_grad_unary;

@@ -1,6 +1,7 @@
 #include "study/model.h"
 
 #include "conf/conf.h"
+#include "net/label_loss.h"
 #include "rec/record.h"
 #include "study/trial.h"
 
@@ -69,10 +70,15 @@ static int build(mls_model *m, const mls_registry *r, const mls_value *config, i
     if (!m->feed) return 0;
     meets(a, m->config, mls_feed_shape(m->feed), e);
     if (e->set) return 0;
-    const mls_net_config c = { r, mls_value_get(m->config, "network"),
-                               mls_feed_shape(m->feed), m->seed, dry };
+    const mls_task_shape *shape = mls_feed_shape(m->feed);
+    mls_label_loss labels;
+    if (!mls_label_loss_read(&labels, m->train, mls_value_get_path(m->config, "network.head"),
+                             shape, e))
+        return 0;
+    const mls_net_config c = { r, mls_value_get(m->config, "network"), shape, m->seed, dry };
     m->net = mls_net_build(&c, e);
     if (!m->net) return 0;
+    mls_net_score(m->net, &labels);
     mls_value_set(a, m->config, "task", mls_feed_resolved(m->feed, a));
     mls_value_set(a, m->config, "network", mls_net_resolved(m->net, a));
     sensible(a, m->config, mls_feed_shape(m->feed), e);

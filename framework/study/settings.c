@@ -5,7 +5,7 @@
 /* The last part of every name that a result can have. */
 static const char *const figures[] = {
     "loss", "accuracy", "nats", "bits", "perplexity", "mse", "mae", "training_loss", "spike_rate",
-    "auc", "sparsity",
+    "auc", "sparsity", "nll", "synops", "macs", "dense_macs",
     "learning_rate", "gradient_norm", "clipped", "tokens", "tokens_per_second", "seconds",
     "steps", "step", "parameters", "peak_memory"
 };

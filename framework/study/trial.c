@@ -29,7 +29,8 @@ static const char *const metric_names[] = {
     "validation_perplexity", "validation_mse", "validation_mae", "validation_training_loss",
     "validation_spike_rate", "test_loss", "test_accuracy", "test_nats", "test_bits",
     "test_perplexity", "test_mse", "test_mae", "test_spike_rate", "validation_auc",
-    "validation_sparsity", "test_auc", "test_sparsity"
+    "validation_sparsity", "test_auc", "test_sparsity", "validation_nll", "test_nll",
+    "validation_synops", "test_synops"
 };
 
 typedef struct trial {
@@ -150,16 +151,18 @@ static const char *split_name(int split)
                                      : "training";
 }
 
-/* The metrics of an evaluation and the spike rate with them. */
+/* The metrics of an evaluation, and what the spikes of it were. */
 static int with_rate(trial *t, const mls_metric *m, int n, mls_metric all[MOST_METRICS])
 {
     const double rate = mls_watch_rate(&t->evaluating);
-    if (n > MOST_METRICS - 2) n = MOST_METRICS - 2;
+    const double synops = mls_watch_synops(&t->evaluating);
+    if (n > MOST_METRICS - 3) n = MOST_METRICS - 3;
     memcpy(all, m, (size_t)n * sizeof *m);
     if (!isnan(rate)) {
         all[n++] = (mls_metric){ "spike_rate", rate };
         all[n++] = (mls_metric){ "sparsity", 1.0 - rate };
     }
+    if (!isnan(synops)) all[n++] = (mls_metric){ "synops", synops };
     mls_watch_clear(&t->evaluating);
     return n;
 }
@@ -401,6 +404,10 @@ static int finish(trial *t, mls_outcome outcome)
     mls_value_set(a, r, "steps", mls_value_int(a, t->step));
     mls_value_set(a, r, "parameters",
                   mls_value_int(a, mls_net_parameters(t->model.net)));
+    mls_work work;
+    if (!mls_net_work(t->model.net, mls_feed_shape(t->model.feed)->steps, &work, t->e)) return 0;
+    mls_value_set(a, r, "macs", mls_value_real(a, work.macs));
+    mls_value_set(a, r, "dense_macs", mls_value_real(a, work.dense));
     test(t, r);
     if (t->e->set) return 0;
     if (t->evaluation) mls_value_set(a, r, "validation", t->evaluation);

@@ -66,12 +66,19 @@ void mls_watch_attach(mls_watch *w, mls_run *run, mls_recorder *recorder,
     }
     const mls_observer o = { w, wanted, value };
     if (recorder || w->n) mls_run_observe(run, &o);
+    if (evaluating) mls_run_synapses(run, 1);
 }
 
 void mls_watch_clear(mls_watch *w)
 {
     memset(w->spikes, 0, sizeof w->spikes);
     memset(w->count, 0, sizeof w->count);
+    if (w->run && w->evaluating) mls_run_synapses_clear(w->run);
+}
+
+double mls_watch_synops(const mls_watch *w)
+{
+    return w->run && w->evaluating ? mls_run_synops(w->run) : NAN;
 }
 
 double mls_watch_rate(const mls_watch *w)

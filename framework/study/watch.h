@@ -26,5 +26,7 @@ void mls_watch_attach(mls_watch *w, mls_run *run, mls_recorder *recorder,
 void mls_watch_clear(mls_watch *w);
 /* Spikes per unit and real step, mean over the channels; NaN when nothing spiked or could. */
 double mls_watch_rate(const mls_watch *w);
+/* Synaptic operations of a sample (net.h); NaN when no map had spikes. */
+double mls_watch_synops(const mls_watch *w);
 
 #endif

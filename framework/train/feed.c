@@ -18,10 +18,10 @@ static void check_shape(const mls_feed *f, mls_error *e)
             "input",
             f->name, (long long)s->steps, (long long)s->vocabulary, (long long)s->input,
             (long long)s->output);
-    else if (s->loss < MLS_CROSS_ENTROPY || s->loss > MLS_MAE)
+    else if (s->loss < MLS_CROSS_ENTROPY || s->loss > MLS_BINARY)
         mls_error_set(
-            e, "%s: its loss is number %d, expected MLS_CROSS_ENTROPY, MLS_MSE or MLS_MAE",
-            f->name, s->loss);
+            e, "%s: its loss is number %d, expected MLS_CROSS_ENTROPY, MLS_MSE, MLS_MAE or "
+            "MLS_BINARY", f->name, s->loss);
 }
 
 static const mls_component *find_task(const mls_registry *r, const mls_value *spec,

@@ -144,6 +144,8 @@ static int evaluate_batches(mls_loop *l, int split, int64_t most, mls_scores *sc
         const mls_batch *b = mls_stage_eval(l->stage, split, i, l->error);
         if (!b) return 0;
         mls_loss_stats s = {0};
+        const int64_t left = mls_feed_count(l->feed, split) - i * l->plan.batch;
+        mls_run_synapses_of(l->evaluation, left);
         mls_run_reset(l->evaluation);
         const double loss = mls_run_loss(l->evaluation, b, 0, &s);
         if (!e->set && s.count > 0 && !isfinite(loss)) {
@@ -160,11 +162,12 @@ static int evaluate_batches(mls_loop *l, int split, int64_t most, mls_scores *sc
             mls_error_set(l->error, "evaluation after step %lld: %s",
                           (long long)l->step, e->text);
         if (!e->set && scores &&
-            !mls_scores_add(scores, mls_run_output(l->evaluation), b->label))
+            !mls_scores_add(scores, mls_run_decision(l->evaluation), b->label))
             mls_error_set(l->error, "out of memory for the scores of an evaluation");
         sum.sum += s.sum;
         sum.count += s.count;
         sum.correct += s.correct;
+        sum.decided += s.decided;
     }
     return l->error->set ? 0 : mls_metrics_of(mls_feed_shape(l->feed), &sum, out, room);
 }

@@ -2,6 +2,20 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+
+const char *const mls_loss_names[] = { [MLS_CROSS_ENTROPY] = "cross_entropy",
+                                       [MLS_MSE] = "mse",
+                                       [MLS_MAE] = "mae",
+                                       [MLS_BINARY] = "binary",
+                                       NULL };
+
+int mls_loss_find(const char *name)
+{
+    for (int i = 0; mls_loss_names[i]; i++)
+        if (!strcmp(name, mls_loss_names[i])) return i;
+    return -1;
+}
 
 int mls_metrics_of(const mls_task_shape *shape, const mls_loss_stats *sum,
                    mls_metric *out, int room)
@@ -15,8 +29,10 @@ int mls_metrics_of(const mls_task_shape *shape, const mls_loss_stats *sum,
         all[n++] = (mls_metric){"mse", loss};
     else if (shape->loss == MLS_MAE)
         all[n++] = (mls_metric){"mae", loss};
+    else if (shape->loss == MLS_BINARY)
+        all[n++] = (mls_metric){"nll", loss};
     else
-        all[n++] = (mls_metric){"accuracy", sum->correct / sum->count};
+        all[n++] = (mls_metric){"accuracy", sum->correct / sum->decided};
     if (shape->loss == MLS_CROSS_ENTROPY && shape->is_text) {
         all[n++] = (mls_metric){"nats", loss};
         all[n++] = (mls_metric){"bits", loss / 0.69314718055994530942};

@@ -7,9 +7,14 @@
 
 enum { MLS_METRICS = 8 }; /* at most from one evaluation */
 
+/* Names of the losses of a task by their number ("cross_entropy"), NULL-terminated; and the
+ * number of a name, or -1. */
+extern const char *const mls_loss_names[];
+int mls_loss_find(const char *name);
+
 /* loss; cross-entropy: accuracy, and for text nats, bits (per character) and
- * perplexity; squared error: mse; absolute error: mae.  Returns how many of `room` were
- * written; none without a score. */
+ * perplexity; squared error: mse; absolute error: mae; binary channels: nll, in nats per
+ * frame.  Returns how many of `room` were written; none without a score. */
 int mls_metrics_of(const mls_task_shape *shape, const mls_loss_stats *sum,
                    mls_metric *out, int room);
 

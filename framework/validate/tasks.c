@@ -146,7 +146,7 @@ static void shape(mls_probe *p)
         mls_probe_fail(p, "steps %lld, output %lld, vocabulary %lld, input %lld",
                        (long long)h->steps, (long long)h->output, (long long)h->vocabulary,
                        (long long)h->input);
-    if (h->loss != MLS_CROSS_ENTROPY && h->loss != MLS_MSE && h->loss != MLS_MAE)
+    if (h->loss < MLS_CROSS_ENTROPY || h->loss > MLS_BINARY)
         mls_probe_fail(p, "loss is %d, which is none", h->loss);
     if (h->is_text && !h->vocabulary) mls_probe_fail(p, "is_text without a vocabulary");
     if (s.task->count(s.self, MLS_TRAINING) < 1) mls_probe_fail(p, "it has no training samples");

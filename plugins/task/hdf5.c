@@ -19,6 +19,7 @@
 static const char *const GROUP[3] = { "/train/", "/validation/", "/test/" };
 
 enum { AS_THEY_ARE, STANDARD };
+enum { SQUARED, ABSOLUTE, BINARY };
 
 typedef struct hdf5 {
     const char *path;
@@ -26,7 +27,7 @@ typedef struct hdf5 {
         *channels, *test_by;
     double      validation, test, bin;
     int64_t     test_from, test_to, permutation, longest;
-    int         normalise, predict;
+    int         normalise, predict, loss;
     /* after open */
     data        d;
     group       group[3];
@@ -178,6 +179,30 @@ static int read_splits(reading *r, hdf5 *s)
     return 1;
 }
 
+/* The loss of the targets: each of binary ones is in 0 to 1, or not scored. */
+static int loss_of(reading *r, const hdf5 *s)
+{
+    const int which = s->predict ? X : TARGET;
+    if (!s->predict && s->group[0].a[LABEL].data) {
+        if (s->loss != SQUARED)
+            mls->fail(r->c, "loss: %s has classes, whose loss is cross-entropy", s->path);
+        return MLS_CROSS_ENTROPY;
+    }
+    for (int k = 0; s->loss == BINARY && k < 3 && !r->failed; k++) {
+        const mls_array *a = &s->group[k].a[which];
+        int64_t n = a->data ? 1 : 0;
+        for (int i = 0; i < a->rank; i++) n *= a->dim[i];
+        for (int64_t i = 0; i < n && !r->failed; i++)
+            if (a->data[i] < 0.0f || a->data[i] > 1.0f)
+                bad_value(r, &s->group[k], which, i, (double)a->data[i],
+                          "binary value, from 0 to 1");
+    }
+    if (s->loss == BINARY && s->predict && (s->d.events || s->normalise == STANDARD))
+        mls->fail(r->c, "loss: binary channels are as they are in x, neither events nor "
+                  "normalised");
+    return s->loss == BINARY ? MLS_BINARY : s->loss == ABSOLUTE ? MLS_MAE : MLS_MSE;
+}
+
 static void open(mls_ctx *c, void *self, mls_task_shape *shape)
 {
     hdf5 *s = self;
@@ -216,7 +241,7 @@ static void open(mls_ctx *c, void *self, mls_task_shape *shape)
         .steps = s->d.T,
         .input = s->input,
         .output = s->d.O,
-        .loss = !s->predict && s->group[0].a[LABEL].data ? MLS_CROSS_ENTROPY : MLS_MSE,
+        .loss = loss_of(&r, s),
         .per_step = s->d.per_step,
         .has_mask = !s->d.fixed || s->d.masked,
         .has_dt = dt
@@ -337,6 +362,10 @@ static const mls_option options[] = {
             "not 0: steps after this many are left out"),
     MLS_OPT(hdf5, predict, MLS_BOOL, 0, 0, 0, NULL,
             "each step's target is the next step of x; labels and targets are not read"),
+    MLS_OPT_CHOICE(hdf5, loss, "mse|mae|binary",
+                   "of targets and of the next step: squared or absolute error, or binary "
+                   "channels by their negative log-likelihood in nats a step; classes have "
+                   "cross-entropy"),
     MLS_OPT(hdf5, validation, MLS_REAL, 0.1, 0, 1, NULL,
             "fraction for validation when the file has no group /train"),
     MLS_OPT(hdf5, test, MLS_REAL, 0, 0, 1, NULL,

@@ -73,6 +73,7 @@ static mls_loss_stats stats;
 
 BUILD(entropy, mls_grad_cross_entropy(c, in[0], labels, &stats))
 BUILD(mse, mls_grad_mse(c, in[0], targets, &stats))
+BUILD(binary_nll, mls_grad_binary_nll(c, in[0], targets, &stats))
 BUILD(embed, mls_grad_embed(c, labels + POSITIONS / 2, RANDOM_TOKENS / 2, 2, in[0]))
 
 #define X { { 3, 2, 21 } }
@@ -131,6 +132,7 @@ static const operation small[] = {
     { "scan", scan, { X, X }, 0 },
     { "cross_entropy", entropy, { X }, 0 },
     { "mse", mse, { X }, 0 },
+    { "binary_nll", binary_nll, { { { 3, 2, 5 } } }, 0 },
     { "embed", embed, { { { 1, 7, 21 } } }, 0 },
 };
 
@@ -155,6 +157,7 @@ static const operation big[] = {
     { "scan", scan, { BIG, BIG }, 0 },
     { "cross_entropy", entropy, { BIG }, 0 },
     { "mse", mse, { BIG }, 0 },
+    { "binary_nll", binary_nll, { BIG }, 0 },
 };
 
 typedef struct run {

@@ -196,6 +196,18 @@ static void losses(void **state)
     y = mls_grad_mae(&g.c, input(&g, x), target, &s);
     assert_true(fabs(s.sum - sizes) < 1e-4 && s.count == R * N - 1.0);
     assert_true(fabs((double)y->data[0] - sizes / (R * N - 1)) < 1e-5);
+    /* one frame without any target; a logit beyond what exp can hold */
+    double nll = 0.0;
+    for (int j = 0; j < N; j++) target[3 * N + j] = NAN;
+    for (int i = 0; i < R * N; i++) target[i] = isnan(target[i]) ? NAN : target[i] > 0.0f;
+    x[0] = -200.0f, x[1] = 150.0f;
+    for (int i = 0; i < R * N; i++) {
+        const double v = (double)x[i], t = (double)target[i];
+        if (!isnan(t)) nll += fmax(v, 0.0) - v * t + log1p(exp(-fabs(v)));
+    }
+    y = mls_grad_binary_nll(&g.c, input(&g, x), target, &s);
+    assert_true(fabs(s.sum - nll) < 1e-6 * nll && s.count == R - 1.0);
+    assert_true(fabs((double)y->data[0] - nll / (R - 1)) < 1e-6 * nll);
     for (int r = 0; r < R; r++) label[r] = -1;
     y = mls_grad_cross_entropy(&g.c, input(&g, x), label, &s);
     assert_true(y->data[0] == 0.0f && s.count == 0.0);
@@ -369,7 +381,7 @@ static void dry(void **state)
     g.tape.dry = 1;
     const mls_t x = mls_tape_wrap(&g.c, NULL, NULL, 1, T, B, N);
     const mls_t w = mls_tape_wrap(&g.c, NULL, NULL, 1, 1, 5, N);
-    mls_loss_stats s = { 1, 1, 1 };
+    mls_loss_stats s = { 1, 1, 1, 1 };
     mls_t y = mls_grad_linear(&g.c, x, w, NULL);
     assert_true(y->dim[2] == 5 && !y->data && mls_tape_tracks(y));
     assert_true(g.tape.flops == 2.0 * R * 5 * N && g.tape.bytes == 4.0 * R * 5);

@@ -273,6 +273,39 @@ static void events_in_bins(void **state)
     assert_non_null(strstr(error.text, "normalise"));
 }
 
+/* Binary channels: the next frame, or targets; nothing but 0 to 1 and no classes. */
+static void binary_channels(void **state)
+{
+    (void)state;
+    static const uint8_t x[6] = { 1, 0, 0, 1, 1, 1 };
+    static const int32_t length[2] = { 2, 1 }, label[2] = { 0, 1 };
+    static const float high[6] = { 0, 1, 0.5, NAN, 1.5, 0 };
+    mls_task_shape shape;
+    create("roll.h5");
+    put("x", MLS_CELL_U8, 3, 2, x);
+    put("length", MLS_CELL_I32, 2, 0, length);
+    put("label", MLS_CELL_I32, 2, 0, label);
+    put("high", MLS_CELL_F32, 3, 2, high);
+    done();
+    const char *path = dir_path("roll.h5");
+    void *self = open_task(&shape, "path", path, "predict", "1", "loss", "2", "validation", "0",
+                           NULL);
+    if (error.set) fail_msg("%s", error.text);
+    assert_true(shape.loss == MLS_BINARY && shape.output == 2 && shape.per_step);
+    float in[4], target[4];
+    mls_sample s = { .steps = 2, .x = in, .target = target };
+    component->task->fill(&ctx, self, 0, 0, 1, &s);
+    assert_true(target[0] == 0 && target[1] == 1 && isnan(target[2]) && isnan(target[3]));
+    open_task(&shape, "path", path, "loss", "2", NULL);
+    assert_non_null(strstr(error.text, "has classes, whose loss is cross-entropy"));
+    open_task(&shape, "path", path, "label", "", "target", "high", "loss", "2", NULL);
+    assert_non_null(strstr(error.text, "high of / holds 1.5 at number 4, which is no binary"));
+    open_task(&shape, "path", path, "predict", "1", "loss", "2", "normalise", "1", NULL);
+    assert_non_null(strstr(error.text, "neither events nor normalised"));
+    open_task(&shape, "path", path, "predict", "1", "loss", "1", NULL);
+    assert_true(!error.set && shape.loss == MLS_MAE);
+}
+
 static void steps_change_places(void **state)
 {
     (void)state;
@@ -333,6 +366,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lengths_and_missing_values), cmocka_unit_test(held_out_by_a_field),
         cmocka_unit_test(normalised),                 cmocka_unit_test(events_in_bins),
+        cmocka_unit_test(binary_channels),
         cmocka_unit_test(steps_change_places),        cmocka_unit_test(misfits),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

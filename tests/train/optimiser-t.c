@@ -110,7 +110,7 @@ static void figures(void **state)
     (void)state;
     mls_metric m[MLS_METRICS];
     mls_task_shape s = {.loss = MLS_CROSS_ENTROPY, .is_text = 1};
-    const mls_loss_stats sum = {20.0, 10.0, 4.0};
+    const mls_loss_stats sum = {20.0, 10.0, 4.0, 10.0};
     assert_int_equal(mls_metrics_of(&s, &sum, m, MLS_METRICS), 5);
     assert_float_equal(m[0].value, 2.0, 0.0);
     assert_float_equal(m[1].value, 0.4, 0.0);
@@ -125,6 +125,12 @@ static void figures(void **state)
     assert_int_equal(mls_metrics_of(&s, &sum, m, MLS_METRICS), 2);
     assert_string_equal(m[1].name, "mae");
     assert_float_equal(m[1].value, 2.0, 0.0);
+    s.loss = MLS_BINARY;
+    assert_int_equal(mls_metrics_of(&s, &sum, m, MLS_METRICS), 2);
+    assert_string_equal(m[1].name, "nll");
+    for (int i = 0; mls_loss_names[i]; i++)
+        assert_int_equal(mls_loss_find(mls_loss_names[i]), i);
+    assert_int_equal(mls_loss_find("bce"), -1);
 }
 
 /* Against a count of all pairs, with ties; in two batches, one label unscored. */

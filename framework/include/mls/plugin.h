@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 #define MLS_ABI_MAJOR 1 /* differs: the plugin is refused               */
-#define MLS_ABI_MINOR 1 /* grows only at the end of structs; see `size` */
+#define MLS_ABI_MINOR 2 /* grows only at the end of structs; see `size` */
 
 /* What may grow.  A later minor version only appends: enum values, and fields at the ends
  * of these structs.
@@ -182,14 +182,15 @@ typedef struct mls_component {
 /* ---- Tasks: where samples come from -------------------------------------------- */
 
 enum { MLS_TRAINING, MLS_VALIDATION, MLS_TEST };
-enum { MLS_CROSS_ENTROPY, MLS_MSE, MLS_MAE /* 1.1 */ };
+enum { MLS_CROSS_ENTROPY, MLS_MSE, MLS_MAE /* 1.1 */,
+       MLS_BINARY /* 1.2: binary channels, from logits; nats per frame */ };
 
 typedef struct mls_task_shape {
     int64_t steps;      /* longest sample                                      */
     int64_t vocabulary; /* tokens in 0..vocabulary-1; 0: real-valued input     */
     int64_t input;      /* features of a real-valued input; 0 with tokens      */
     int64_t output;     /* classes or target features                          */
-    int     loss;       /* MLS_CROSS_ENTROPY, MLS_MSE or MLS_MAE               */
+    int     loss;       /* MLS_CROSS_ENTROPY, MLS_MSE, MLS_MAE or MLS_BINARY   */
     int     per_step;   /* 1: a target at every step; 0: one for the sequence  */
     int     has_mask;   /* samples may be shorter than steps                   */
     int     has_dt;     /* steps have their own lengths                        */
