@@ -204,7 +204,7 @@ local TaskSettings = {}
 ---@field vocabulary? integer tokens are 0 to vocabulary - 1; absent: real-valued input
 ---@field input? integer features of a real-valued input
 ---@field output integer classes, or features of the target
----@field loss? "cross_entropy"|"mse"|"mae" cross_entropy unless given
+---@field loss? "cross_entropy"|"mse"|"mae"|"binary" cross_entropy unless given
 ---@field per_step? boolean a target at every step, not one for the sequence
 ---@field has_mask? boolean samples may be shorter than steps
 ---@field has_dt? boolean steps have their own lengths
@@ -1030,6 +1030,12 @@ function mls.loss.mse(y, target) end
 ---@return mls.Tensor # one number
 function mls.loss.mae(y, target) end
 
+--- Negative log-likelihood of binary channels, in nats per frame.
+---@param y mls.Tensor output of a forward: logits
+---@param target mls.Batch|mls.Tensor|table values in 0 to 1, NaN not scored
+---@return mls.Tensor # one number
+function mls.loss.binary(y, target) end
+
 --- Mean of all values, as a loss of your own.
 ---@param x mls.Tensor made of a forward's output
 ---@return mls.Tensor # one number
@@ -1645,6 +1651,38 @@ function mls.head.linear(options) end
 ---@return mls.Component
 function mls.head.mean(options) end
 
+---@class mls.head.spike_count.Options
+---@field population? integer neurons for each of the task's outputs (default 1; 1 to 4096)
+---@field beta? number part of the membrane that is left after a step (default 0.9; 0 to 1)
+---@field threshold? number firing threshold (default 1; 0.001 to 1000)
+---@field reset? "subtract"|"subtract_beta"|"zero"|"zero_full"|"none" what a spike does to the membrane (default subtract)
+---@field detach_reset? boolean no gradient through the reset (default true)
+---@field surrogate? "fast_sigmoid"|"atan"|"sigmoid"|"triangle"|"erf"|"rectangle"|"straight_through" derivative of the spike (default fast_sigmoid)
+---@field slope? number steepness of the surrogate; 0: its own default, in the order of the choices 25, 2, 25, 1, 2, 1 and none (default 0; 0 to 1000)
+---@field readout? "count"|"max_membrane"|"mean_membrane" spikes of an output over the steps; or the largest membrane of its neurons, or the mean one (default count)
+---@field scale? number factor on the output (default 1; 1e-06 to 1000000)
+
+--- Spikes or membranes of leaky neurons for each output, over the sequence.
+---@param options? mls.head.spike_count.Options
+---@return mls.Component
+function mls.head.spike_count(options) end
+
+---@class mls.head.spikes.Options
+---@field population? integer neurons for each of the task's outputs (default 1; 1 to 4096)
+---@field beta? number part of the membrane that is left after a step (default 0.9; 0 to 1)
+---@field threshold? number firing threshold (default 1; 0.001 to 1000)
+---@field reset? "subtract"|"subtract_beta"|"zero"|"zero_full"|"none" what a spike does to the membrane (default subtract)
+---@field detach_reset? boolean no gradient through the reset (default true)
+---@field surrogate? "fast_sigmoid"|"atan"|"sigmoid"|"triangle"|"erf"|"rectangle"|"straight_through" derivative of the spike (default fast_sigmoid)
+---@field slope? number steepness of the surrogate; 0: its own default, in the order of the choices 25, 2, 25, 1, 2, 1 and none (default 0; 0 to 1000)
+---@field readout? "spikes"|"membrane" spikes: summed over the neurons of an output; membrane: their mean (default spikes)
+---@field scale? number factor on the output (default 1; 1e-06 to 1000000)
+
+--- Leaky neurons for each output, read at every step.
+---@param options? mls.head.spikes.Options
+---@return mls.Component
+function mls.head.spikes(options) end
+
 --- Where samples come from: their shape, their splits, and how they are scored. A task has no ports.
 mls.task = {}
 
@@ -1734,6 +1772,7 @@ function mls.task.dynamics(options) end
 ---@field permutation? integer not 0: the steps of every sample change places in the same random way, which belongs to this number (default 0; 0 to 9.007199255e+15)
 ---@field longest? integer not 0: steps after this many are left out (default 0; 0 to 16777216)
 ---@field predict? boolean each step's target is the next step of x; labels and targets are not read (default false)
+---@field loss? "mse"|"mae"|"binary" of targets and of the next step: squared or absolute error, or binary channels by their negative log-likelihood in nats a step; classes have cross-entropy (default mse)
 ---@field validation? number fraction for validation when the file has no group /train (default 0.1; 0 to 1)
 ---@field test? number fraction for the test, at the end, when the file has no group /train (default 0; 0 to 1)
 ---@field test_by? string data set of one number for each sample, as speaker, that says which samples are for the test, in place of `test` (default "")
