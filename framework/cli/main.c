@@ -183,6 +183,7 @@ int main(int argc, char **argv)
 {
     static mls_error e;
     pin_libraries(argv);
+    signal(SIGXFSZ, SIG_IGN);         /* a file that may not grow is a failed write, said as such */
     line = joined(argc, argv);
     int status = run(argc, argv, &e);
     if (e.set) {

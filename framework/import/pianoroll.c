@@ -16,26 +16,19 @@ typedef struct roll {
     int64_t      low, channels;
     mls_samples *part[MLS_PARTS];
     uint8_t     *x;                  /* frames of the piece being read                     */
-    int64_t      frames, room;
+    int64_t      frames, room, size;
 } roll;
 
 /* What stands at `at` is not what is expected. */
 static void wrong(roll *r, const char *expected)
 {
-    int line = 1;
-    const char *begin = r->text;
-    for (const char *p = r->text; p < r->at; p++)
-        if (*p == '\n') {
-            line++;
-            begin = p + 1;
-        }
     const int n = (int)strcspn(r->at, "\n");
-    if (!*r->at)
-        mls_error_set(r->m->e, "%s:%d:%d: the file ends, where %s is expected", r->path, line,
-                      (int)(r->at - begin) + 1, expected);
+    if (r->at - r->text == r->size)
+        mls_error_set(r->m->e, "%s: byte %lld: the file ends, where %s is expected", r->path,
+                      (long long)r->size, expected);
     else
-        mls_error_set(r->m->e, "%s:%d:%d: \"%.*s\"; expected %s", r->path, line,
-                      (int)(r->at - begin) + 1, n < 20 ? n : 20, r->at, expected);
+        mls_error_set(r->m->e, "%s: byte %lld: \"%.*s\"; expected %s", r->path,
+                      (long long)(r->at - r->text), n < 20 ? n : 20, r->at, expected);
 }
 
 static void blanks(roll *r) { r->at += strspn(r->at, " \t\r\n"); }
@@ -123,9 +116,8 @@ static void piece(roll *r, int part)
 
 static void pieces(roll *r, int part)
 {
-    const int64_t size = (int64_t)strlen(r->text);
     if (opens(r, "[, a list of pieces")) do {
-            if (!mls_import_step(r->m, r->path, r->at - r->text, size)) return;
+            if (!mls_import_step(r->m, r->path, r->at - r->text, r->size)) return;
             piece(r, part);
         } while (goes_on(r, ']'));
 }
@@ -152,6 +144,7 @@ static void read_file(roll *r, const mls_import_input *in)
     size_t size;
     r->path = in->path;
     r->text = r->at = mls_import_text(r->m, in->path, (size_t)1 << 30, &size);
+    r->size = (int64_t)size;
     if (!r->text) return;
     if (take(r, '{')) {
         if (in->part)
@@ -165,8 +158,8 @@ static void read_file(roll *r, const mls_import_input *in)
         pieces(r, in->part);
     }
     blanks(r);
-    if (*r->at || strlen(r->text) < size)
-        if (!r->m->stopped) wrong(r, "the end of the file");
+    if (r->at - r->text != r->size && !r->m->stopped && !r->m->e->set)
+        wrong(r, "the end of the file");
 }
 
 static void run(mls_import *m)

@@ -82,6 +82,6 @@ static const mls_import_option options[] = {
 };
 
 const mls_importer mls_import_sonata = {
-    "sonata", "spikes in SONATA files, also of the older form: SPIKES.h5 ...",
+    "sonata", "spikes in SONATA files, also of the older form, and NWB 1.0: SPIKES.h5 ...",
     "There are no labels: task.hdf5 with predict asks for the next step.", options, run
 };

@@ -5,10 +5,11 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST = 256 };
+enum { MOST = 256, MOST_NODES = 1 << 20 };
 
 typedef struct file {
     const char *path;
@@ -55,7 +56,7 @@ static void *column(const file *f, const char *name, int whole, int64_t *n)
 }
 
 /* Names of the groups in `where`, or of all links. */
-static int links(const file *f, const char *where, const char **names)
+static int links_up_to(const file *f, const char *where, const char **names, int most)
 {
     H5G_info_t info;
     int n = 0;
@@ -66,7 +67,7 @@ static int links(const file *f, const char *where, const char **names)
         if (g >= 0) H5Gclose(g);
         return 0;
     }
-    for (hsize_t i = 0; i < info.nlinks && n < MOST; i++) {
+    for (hsize_t i = 0; i < info.nlinks && n < most; i++) {
         char name[400];
         if (H5Lget_name_by_idx(g, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name,
                                H5P_DEFAULT) > 0)
@@ -74,6 +75,11 @@ static int links(const file *f, const char *where, const char **names)
     }
     H5Gclose(g);
     return n;
+}
+
+static int links(const file *f, const char *where, const char **names)
+{
+    return links_up_to(f, where, names, MOST);
 }
 
 static int seconds(const file *f, const char *name)
@@ -84,6 +90,14 @@ static int seconds(const file *f, const char *name)
     return unit && (!strcmp(unit, "s") || !strcmp(unit, "seconds"));
 }
 
+static void check_times(const file *f, const char *name, const double *time, int64_t n)
+{
+    for (int64_t i = 0; i < n && !f->e->set; i++)
+        if (!isfinite(time[i]) || time[i] < 0)
+            mls_error_set(f->e, "%s: \"%s\" number %lld is %g; expected a time from 0", f->path,
+                          name, (long long)i, time[i]);
+}
+
 static void read_spikes(const file *f, const char *group, const char *ids,
                         mls_sonata_spikes *s)
 {
@@ -92,12 +106,8 @@ static void read_spikes(const file *f, const char *group, const char *ids,
     snprintf(name, sizeof name, "%s/timestamps", group);
     s->time = column(f, name, 0, &s->n);
     const double scale = !f->e->set && seconds(f, name) ? 1000.0 : 1.0;
-    for (int64_t i = 0; i < s->n && !f->e->set; i++) {
-        s->time[i] *= scale;
-        if (!isfinite(s->time[i]) || s->time[i] < 0)
-            mls_error_set(f->e, "%s: \"%s\" number %lld is %g; expected a time from 0", f->path,
-                          name, (long long)i, s->time[i]);
-    }
+    for (int64_t i = 0; i < s->n && !f->e->set; i++) s->time[i] *= scale;
+    check_times(f, name, s->time, s->n);
     snprintf(name, sizeof name, "%s/%s", group, ids);
     s->node = column(f, name, 1, &s->n);
     for (int64_t i = 0; i < s->n && !f->e->set; i++)
@@ -106,13 +116,59 @@ static void read_spikes(const file *f, const char *group, const char *ids,
                           f->path, name, (long long)i, (long long)s->node[i]);
 }
 
+/* NWB 1.0: /processing/<trial>/spike_train/<node>/data holds the times of one node. */
+static void read_trial(const file *f, const char *trial, mls_sonata_spikes *s)
+{
+    const char **node = mls_arena_alloc(f->a, MOST_NODES * sizeof *node);
+    const int64_t nodes = node ? links_up_to(f, trial, node, MOST_NODES) : 0;
+    double **time = mls_arena_zalloc(f->a, (size_t)(nodes + 1) * sizeof *time);
+    int64_t *count = mls_arena_zalloc(f->a, (size_t)(nodes + 1) * sizeof *count);
+    if (!time || !count) mls_error_set(f->e, "%s: no memory", f->path);
+    for (int64_t i = 0; i < nodes && !f->e->set; i++) {
+        char name[900];
+        count[i] = -1;
+        snprintf(name, sizeof name, "%s/%s/data", trial, node[i]);
+        if (node[i][strspn(node[i], "0123456789")] || strlen(node[i]) > 9)
+            mls_error_set(f->e, "%s: %s/%s; expected the number of a node", f->path, trial,
+                          node[i]);
+        else time[i] = column(f, name, 0, &count[i]);
+        check_times(f, name, time[i], count[i]);
+        s->n += f->e->set ? 0 : count[i];
+    }
+    s->time = mls_arena_alloc(f->a, (size_t)(s->n + 1) * sizeof *s->time);
+    s->node = mls_arena_alloc(f->a, (size_t)(s->n + 1) * sizeof *s->node);
+    int64_t at = 0;
+    for (int64_t i = 0; i < nodes && !f->e->set && s->time && s->node; i++)
+        for (int64_t k = 0; k < count[i]; k++, at++) {
+            s->time[at] = time[i][k];
+            s->node[at] = atoll(node[i]);
+        }
+}
+
+static void all_trials(const file *f, mls_sonata_spikes **out, int *n)
+{
+    const char *names[MOST];
+    char trial[600];
+    const int all = links(f, "/processing", names);
+    *out = mls_arena_zalloc(f->a, (size_t)(all + 1) * sizeof **out);
+    for (int i = 0; i < all && !f->e->set && *out; i++) {
+        (*out)[*n].population = names[i];
+        snprintf(trial, sizeof trial, "/processing/%s/spike_train", names[i]);
+        read_trial(f, trial, &(*out)[(*n)++]);
+    }
+}
+
 static void all_spikes(const file *f, mls_sonata_spikes **out, int *n)
 {
+    *n = 0;
+    if (!there(f, "/spikes") && there(f, "/processing")) {
+        all_trials(f, out, n);
+        return;
+    }
     const char *names[MOST];
     char group[600];
     const int all = links(f, "/spikes", names);
     *out = mls_arena_zalloc(f->a, (size_t)(all + 1) * sizeof **out);
-    *n = 0;
     if (f->e->set || !*out) return;
     if (there(f, "/spikes/timestamps")) {
         *n = 1;

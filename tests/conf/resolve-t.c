@@ -221,7 +221,7 @@ static void test_messages(void **state)
     fails("task: text\ntrain:\n  optimizer: sgd\n",
           "c.yaml:3:3: unknown key \"optimizer\" in train; did you mean \"optimiser\"? "
           "(known: "
-          "optimiser, learning_rate, beta1, beta2, epsilon, weight_decay, momentum, "
+          "optimiser, loss, loss_on, loss_off, learning_rate, beta1, beta2, epsilon, weight_decay, momentum, "
           "schedule, "
           "final_rate, warmup_steps, warmup_fraction, clip, accumulate, batch, steps, "
           "epochs, "

@@ -76,10 +76,10 @@ static void abi(void **state)
     has(refusal(plugin_of("info_size")),
         printed("mls_plugin is %zu bytes, expected %zu; rebuild it", info - 8, info));
     has(refusal(plugin_of("component_size")),
-        printed("a component's size is %zu bytes, this mls (ABI 1.1) has %zu; rebuild",
+        printed("a component's size is %zu bytes, this mls (ABI 1.2) has %zu; rebuild",
                 part - 8, part));
     has(refusal(plugin_of("component_long")),
-        printed("a component's size is %zu bytes, this mls (ABI 1.1) has %zu; rebuild",
+        printed("a component's size is %zu bytes, this mls (ABI 1.2) has %zu; rebuild",
                 part + 8, part));
 }
 
@@ -225,7 +225,7 @@ static void descriptors(void **state)
     mls_registry r;
     load(NULL, &r);
     const int before = r.n_components, files = r.n_files;
-    REFUSES(info.abi_major++, "built for plugin ABI 2.1");
+    REFUSES(info.abi_major++, "built for plugin ABI 2.2");
     REFUSES(info.size = 48, "mls_plugin is 48 bytes");
     REFUSES(info.size = 5000, "mls_plugin is 5000 bytes");
     REFUSES(info.port_size = 24, "mls_plugin has rows of 24 and 72 bytes");
