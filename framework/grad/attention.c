@@ -333,7 +333,7 @@ static void attention_backward(const mls_call *k)
     if (!make_plan(&p, k, 1)) return;
     for (int i = 0; i < 4; i++) {
         /* every head has columns of its own, but masked steps are nobody's */
-        const int fresh = k->ctx->tape->fresh >> i & 1, whole = i < 2 && !k->in[3];
+        const int fresh = k->fresh >> i & 1, whole = i < 2 && !k->in[3];
         if (i < 2) p.add[i] = !(fresh && whole);
         if (fresh && !whole)
             memset(k->in[i]->grad, 0, (size_t)k->in[i]->count * sizeof(float));
@@ -407,7 +407,7 @@ mls_t mls_grad_attention(mls_ctx *c, mls_t q, mls_t kv, const mls_attention *a,
         after = mls_tape_tensor(c, 1, B, MLS_ATTENTION_WIDTH(a));
     }
     const mls_t in[] = { q, kv, before, mask }, made[] = { out, lse, after };
-    mls_tape_apply_as(c, MLS_TAPE_WRITES | MLS_TAPE_OMITS | MLS_TAPE_DENSE, &attention, r, in, 4,
+    mls_tape_apply_as(c, MLS_WRITES | MLS_OMITS | MLS_TAPE_DENSE, &attention, r, in, 4,
                       made, 3);
     if (after) mls->store(c, past, after);
     return out;

@@ -222,7 +222,7 @@ static int is_sum(const function *f);
  * to come.  0: it must be added.                                                       */
 static int pass_on(const mls_call *k, pair *p, int i)
 {
-    if (!(k->ctx->tape->fresh >> i & 1)) return 0;
+    if (!(k->fresh >> i & 1)) return 0;
     if (is_sum(k->attr) && k->in[i]->count == k->in[0]->count) {
         p->to = k->in[i]->grad;
         mls_rows_run(k->in[0]->count, 1, copy_body, p);
@@ -275,6 +275,6 @@ mls_t mls_grad_binary(mls_ctx *c, mls_binary f, mls_t a, mls_t b)
         return mls_grad_empty(c);
     }
     const mls_t y = mls_grad_like(c, a), ins[] = { a, b };
-    mls_tape_apply_as(c, MLS_TAPE_WRITES, &functions[f].op, &functions[f], ins, 2, &y, 1);
+    mls_tape_apply_as(c, MLS_WRITES, &functions[f].op, &functions[f], ins, 2, &y, 1);
     return y;
 }

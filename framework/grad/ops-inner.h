@@ -99,13 +99,13 @@ void mls_grad_column_sums(float *out, const float *x, const float *y,
 /* 1.0 where the gradient of input i has something in it to add to, 0.0 where it has not. */
 static inline float mls_grad_keep(const mls_call *k, int i)
 {
-    return k->ctx->tape->fresh >> i & 1 ? 0.0f : 1.0f;
+    return k->fresh >> i & 1 ? 0.0f : 1.0f;
 }
 
 /* For an op that only knows how to add. */
 static inline void mls_grad_clear(const mls_call *k, int i)
 {
-    if (k->ctx->tape->fresh >> i & 1)
+    if (k->fresh >> i & 1)
         __builtin_memset(k->in[i]->grad, 0, (size_t)k->in[i]->count * sizeof(float));
 }
 

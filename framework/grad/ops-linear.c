@@ -132,6 +132,6 @@ mls_t mls_grad_linear(mls_ctx *c, mls_t x, mls_t w, mls_t bias)
     c->tape->macs += macs;
     if (mls_tape_is_spikes(x)) c->tape->spike_macs += macs;
     const mls_t ins[] = { x, w, bias };
-    mls_tape_apply_as(c, MLS_TAPE_WRITES, &linear, NULL, ins, 3, &y, 1);
+    mls_tape_apply_as(c, MLS_WRITES, &linear, NULL, ins, 3, &y, 1);
     return y;
 }

@@ -140,7 +140,7 @@ static void backward(const mls_call *k)
     if (x->grad) {
         p.gy = y->grad;
         p.to = x->grad;
-        p.add = !(k->ctx->tape->fresh & 1);
+        p.add = !(k->fresh & 1);
         mls_rows_run(mls_rows_of(x), p.n, backward_rows, &p);
     }
     for (int i = 1; i < 3; i++) mls_grad_clear(k, i);
@@ -179,7 +179,7 @@ static mls_t apply(mls_ctx *c, const mls_op *op, mls_t x, mls_t gain, mls_t bias
     const void *attr = mls_grad_attr(c, &a, sizeof a);
     if (!attr) return mls_grad_empty(c);
     const mls_t y = mls_grad_like(c, x), ins[] = { x, gain, bias };
-    mls_tape_apply_as(c, MLS_TAPE_WRITES, op, attr, ins, 3, &y, 1);
+    mls_tape_apply_as(c, MLS_WRITES, op, attr, ins, 3, &y, 1);
     return y;
 }
 

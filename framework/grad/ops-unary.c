@@ -123,7 +123,7 @@ static void backward(const mls_call *k)
     const unary_attr *u = k->attr;
     if (!k->in[0]->grad) return;
     span s = { .x = k->in[0]->data, .y = k->out[0]->data, .gy = k->out[0]->grad,
-               .to = k->in[0]->grad, .a = u->a, .b = u->b, .add = !(k->ctx->tape->fresh & 1) };
+               .to = k->in[0]->grad, .a = u->a, .b = u->b, .add = !(k->fresh & 1) };
     mls_rows_run(k->in[0]->count, 1, u->f->backward, &s);
 }
 
@@ -148,7 +148,7 @@ static mls_t apply(mls_ctx *c, const function *f, mls_t x, double a, double b)
     const void *attr = c->error->set ? NULL : mls_grad_attr(c, &u, sizeof u);
     if (!attr) return mls_grad_empty(c);
     const mls_t y = mls_grad_like(c, x);
-    mls_tape_apply_as(c, MLS_TAPE_WRITES, &f->op, attr, &x, 1, &y, 1);
+    mls_tape_apply_as(c, MLS_WRITES, &f->op, attr, &x, 1, &y, 1);
     return y;
 }
 

@@ -22,7 +22,7 @@ struct mls_note {
     const char   *path;        /* of the node that applied it                           */
     mls_t        *in, *out;
     int           n_in, n_out;
-    unsigned      flags, can;  /* can: MLS_TAPE_WRITES, MLS_TAPE_OMITS                  */
+    unsigned      flags, can;  /* can: MLS_WRITES, MLS_OMITS                  */
 };
 
 /* Gradient buffers that backward is done with, by their size. */
@@ -247,7 +247,7 @@ void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *a
     mls_tape *t = c->tape;
     int tracks = 0;
     for (int i = 0; i < n_in; i++) tracks |= mls_tape_tracks(in[i]);
-    const mls_call k = { attr, in, out, n_in, n_out, t->flags, c };
+    const mls_call k = { attr, in, out, n_in, n_out, t->flags, c, 0 };
     const double flops = op->flops ? op->flops(&k) : 0.0;
     t->flops += flops;
     if (can & MLS_TAPE_DENSE) t->macs += 0.5 * flops;
@@ -307,16 +307,15 @@ static void undo(mls_ctx *c, mls_note *n)
     for (int i = 0; i < n->n_out; i++)
         wanted |= n->out[i] && has_grad(inner(n->out[i]));
     if (!wanted) return;
-    for (int i = 0; i < n->n_out && !(n->can & MLS_TAPE_OMITS); i++)
+    for (int i = 0; i < n->n_out && !(n->can & MLS_OMITS); i++)
         if (n->out[i]) mls_tape_grad(c, n->out[i]);
     for (int i = 0; i < n->n_in && !c->error->set; i++) {
         if (!mls_tape_tracks(n->in[i])) continue;
-        if (n->can & MLS_TAPE_WRITES && is_fresh(c, n, i)) fresh |= UINT64_C(1) << i;
+        if (n->can & MLS_WRITES && is_fresh(c, n, i)) fresh |= UINT64_C(1) << i;
         else if (!c->error->set) mls_tape_grad(c, n->in[i]);
     }
     if (c->error->set) return;
-    const mls_call k = { n->attr, n->in, n->out, n->n_in, n->n_out, n->flags, c };
-    c->tape->fresh = fresh;
+    const mls_call k = { n->attr, n->in, n->out, n->n_in, n->n_out, n->flags, c, fresh };
     const mls_mark m = mls_arena_mark(&c->tape->arena);
     mls_run_current = n->path;
     mls_run_op = n->op->name;

@@ -57,15 +57,11 @@ struct mls_tape {
     int       check;        /* 1: look at what every op gives; slow                  */
     mls_tape_bad bad;       /* what that found first; path NULL: nothing             */
     const mls_tape_watch *watch; /* NULL: nobody                                          */
-    uint64_t  fresh;        /* of the backward in progress; see MLS_TAPE_WRITES      */
 };
 
-/* What an op's backward can do with gradients besides adding to zeros. */
+/* What apply_as can be told besides MLS_WRITES and MLS_OMITS, by the host's own ops. */
 enum {
-    MLS_TAPE_WRITES = 1,    /* where bit i of the tape's `fresh` is set, in[i]->grad holds
-                               nothing yet, not even zeros: write all of it          */
-    MLS_TAPE_OMITS = 2,     /* out[i]->grad is NULL where no gradient came           */
-    MLS_TAPE_DENSE = 4      /* half of its flops are multiply-accumulates            */
+    MLS_TAPE_DENSE = 1 << 16    /* half of its flops are multiply-accumulates          */
 };
 
 void mls_tape_reset(mls_tape *t);
@@ -92,7 +88,7 @@ void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t 
 struct mls_int8;
 void mls_tape_set_int8(mls_t w, const struct mls_int8 *q);
 const struct mls_int8 *mls_tape_int8(mls_t w);
-/* The same for an op that can do more: MLS_TAPE_WRITES, MLS_TAPE_OMITS; MLS_TAPE_DENSE. */
+/* The same for an op that can do more: MLS_WRITES, MLS_OMITS; MLS_TAPE_DENSE. */
 void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *attr,
                        const mls_t *in, int n_in, const mls_t *out, int n_out);
 /* Says that x holds spikes; so do then its steps and what is made of it without change. */

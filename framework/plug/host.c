@@ -46,6 +46,13 @@ static void gemm_rows(const mls_call *k, int64_t rows, int ta, int tb, int64_t m
                     beta, c, ldc);
 }
 
+static void apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *attr,
+                     const mls_t *in, int n_in, const mls_t *out, int n_out)
+{
+    mls_tape_apply_as(c, (can & (MLS_WRITES | MLS_OMITS)) | MLS_TAPE_DENSE, op, attr, in,
+                      n_in, out, n_out);
+}
+
 static uint64_t key(mls_ctx *c, const char *purpose)
 {
     return mls_philox_key(c->seed, c->path, purpose);
@@ -72,6 +79,7 @@ void mls_plug_init(void)
     h->isa = mls_k_init();
     h->tensor = tensor;
     h->apply = mls_tape_apply_dense;
+    h->apply_as = apply_as;
     h->linear = mls_grad_linear;
     h->binary = mls_grad_binary;
     h->unary = mls_grad_unary;

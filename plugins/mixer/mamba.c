@@ -52,7 +52,8 @@ typedef struct scan_job {
     const float *u, *raw, *z, *bm, *cm, *a_log, *skip, *mask, *h0, *gout, *gh1;
     float  *out, *h1, *border;                      /* border: h where chunks begin   */
     float  *rate, *fastest;                         /* A log2(e), its largest size */
-    float  *gu, *graw, *gz, *gh0, *carry;
+    float  *gu, *graw, *gz, *gh0, *carry;           /* carry: of h, [B] blocks          */
+    int     add_u, add_raw, add_z;                  /* to what these hold already       */
     float  *ga_part, *gskip_part;                   /* by sample                      */
     float  *gb_part, *gc_part;                      /* by segment of channels         */
 } scan_job;
@@ -176,12 +177,33 @@ static void sum_samples(const mls_call *k, const scan_job *j, int lanes)
 }
 
 /* Adds up what the segments of channels found for B or C, in their order. */
-static void sum_segments(const scan_job *j, const float *part, float *grad)
+static void sum_segments(const scan_job *j, const float *part, float *grad, int add)
 {
     const int64_t n = j->T * j->B * j->N;
-    if (!grad) return;
-    for (int64_t s = 0; s < j->segments; s++)
+    if (grad && !add) memcpy(grad, part, (size_t)n * sizeof *grad);
+    for (int64_t s = add ? 0 : 1; grad && s < j->segments; s++)
         for (int64_t i = 0; i < n; i++) grad[i] += part[s * n + i];
+}
+
+/* The host tells of fresh gradients only when it is asked to. */
+static int is_fresh(const mls_call *k, int i)
+{
+    return MLS_HAS(mls, apply_as) && (k->fresh >> i & 1);
+}
+
+static void clear_if_fresh(const mls_call *k, int i)
+{
+    const mls_t x = k->in[i];
+    if (is_fresh(k, i)) memset(x->grad, 0, (size_t)x->count * sizeof *x->grad);
+}
+
+/* The gradient of out, which may not have got any. */
+static const float *gradient_of(const mls_call *k, mls_t out)
+{
+    if (out->grad) return out->grad;
+    const size_t bytes = (size_t)out->count * sizeof(float);
+    float *zeros = mls->scratch(k, bytes);
+    return zeros ? memset(zeros, 0, bytes) : NULL;
 }
 
 static void scan_backward(const mls_call *k)
@@ -194,15 +216,20 @@ static void scan_backward(const mls_call *k)
     j.gskip_part = mls->scratch(k, table * sizeof(float));
     j.gb_part = mls->scratch(k, rows * sizeof(float));
     j.gc_part = mls->scratch(k, rows * sizeof(float));
-    if (!j.rate || !j.ga_part || !j.gskip_part || !j.gb_part || !j.gc_part) return;
-    j.gout = k->out[OUT]->grad, j.gh1 = k->out[H1]->grad;
-    j.carry = k->out[BORDER]->grad;         /* nobody reads it: ours to work in      */
+    j.carry = mls->scratch(k, table * (size_t)j.padded * sizeof(float));
+    j.gout = gradient_of(k, k->out[OUT]), j.gh1 = k->out[H1]->grad;
+    if (!j.rate || !j.ga_part || !j.gskip_part || !j.gb_part || !j.gc_part || !j.carry ||
+        !j.gout)
+        return;
+    const int whole[] = { A_LOG, SKIP, H0 };
+    for (int i = 0; i < 3; i++) clear_if_fresh(k, whole[i]);
+    j.add_u = !is_fresh(k, U), j.add_raw = !is_fresh(k, RAW), j.add_z = !is_fresh(k, XZ);
     j.gu = k->in[U]->grad, j.graw = k->in[RAW]->grad, j.gh0 = k->in[H0]->grad;
     j.gz = k->in[XZ]->grad ? k->in[XZ]->grad + j.E : NULL;
     each_item(&j, code.backward);
     sum_samples(k, &j, code.lanes);
-    sum_segments(&j, j.gb_part, k->in[BM]->grad);
-    sum_segments(&j, j.gc_part, k->in[CM]->grad);
+    sum_segments(&j, j.gb_part, k->in[BM]->grad, !is_fresh(k, BM));
+    sum_segments(&j, j.gc_part, k->in[CM]->grad, !is_fresh(k, CM));
 }
 
 static double scan_flops(const mls_call *k)
@@ -385,7 +412,9 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     const mls_t from[INPUTS] = { u, raw, bm, cm, p->a_log, p->skip, xz,
                                  mls->load(c, p->ssm), mask };
     const mls_t to[OUTPUTS] = { y, h1, border };
-    mls->apply(c, &scan, p, from, INPUTS, to, OUTPUTS);
+    if (MLS_HAS(mls, apply_as))
+        mls->apply_as(c, MLS_WRITES | MLS_OMITS, &scan, p, from, INPUTS, to, OUTPUTS);
+    else mls->apply(c, &scan, p, from, INPUTS, to, OUTPUTS);
     mls->store(c, p->ssm, h1);
     mls->tap(c, "state", h1, NULL, "state after the chunk, [channel][n]");
     mls_t o = mls->linear(c, y, p->out_proj, NULL);

@@ -40,12 +40,13 @@ TARGET static void FN(rates)(const scan_job *j)
     *j->fastest = bound;
 }
 
-/* [E][N] of one sample <-> one block of [n][lane]. */
+/* [E][N] of one sample <-> one block of [n][lane]; from NULL: zeros. */
 FUN void FN(gather)(const scan_job *j, const float *from, int64_t e, float *to)
 {
     for (int64_t n = 0; n < j->padded; n++)
         for (int64_t l = 0; l < LANES; l++)
-            to[n * LANES + l] = n < j->N && e + l < j->E ? from[(e + l) * j->N + n] : 0.0f;
+            to[n * LANES + l] = from && n < j->N && e + l < j->E ? from[(e + l) * j->N + n]
+                                                                 : 0.0f;
 }
 
 FUN void FN(scatter)(const scan_job *j, const float *from, int64_t e, float *to, int add)
@@ -125,10 +126,11 @@ FUN void FN(advance_any)(int rule, int safe, int64_t len, const VF *dt, const VF
 #undef ADVANCE
 }
 
-/* dt = softplus(raw), dt u and D u of one chunk, 0 where masked; returns 1 when dt A
- * may leave the range in which exp2 needs no checks. */
+/* dt = softplus(raw), dt u and D u of one chunk, 0 where masked, and the slope of dt,
+ * unless that is NULL; returns 1 when dt A may leave the range in which exp2 needs no checks. */
 FUN int FN(prepare)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64_t e0,
-                    int64_t width, VF (*dt)[CHUNK], VF (*du)[CHUNK], VF (*y)[CHUNK])
+                    int64_t width, VF (*dt)[CHUNK], VF (*du)[CHUNK], VF (*y)[CHUNK],
+                    VF (*slope)[CHUNK])
 {
     VF most = { 0 };
     for (int64_t t = 0; t < len; t++) {
@@ -140,7 +142,9 @@ FUN int FN(prepare)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64
             const int64_t c = k * LANES, n = width - c;
             if (off) { dt[k][t] = du[k][t] = y[k][t] = (VF){ 0 }; continue; }
             const VF u = FN(take)(j->u + row + c, n);
-            const VF d = FN(softplus)(FN(take)(j->raw + row + c, n));
+            const VF raw = FN(take)(j->raw + row + c, n), e = FN(fade)(raw);
+            const VF d = FN(softplus_of)(raw, e);
+            if (slope) slope[k][t] = FN(sigmoid_of)(raw, e);
             dt[k][t] = d;
             du[k][t] = d * u;
             y[k][t] = FN(take)(j->skip + e0 + c, n) * u;
@@ -165,7 +169,7 @@ TARGET static void FN(forward_item)(int64_t item, void *arg)
                    FN(edge)(j, j->border, 0, b, k0 + k));
     for (int64_t chunk = 0; chunk < j->chunks; chunk++) {
         const int64_t t0 = chunk * CHUNK, len = j->T - t0 < CHUNK ? j->T - t0 : CHUNK;
-        const int safe = FN(prepare)(j, t0, len, b, e0, width, dt, du, y);
+        const int safe = FN(prepare)(j, t0, len, b, e0, width, dt, du, y, NULL);
         const int ends = chunk + 1 == j->chunks;
         for (int64_t n = 0; n < j->padded; n += GROUP) {
             FN(columns)(j, j->bm, t0, len, b, n, B);
@@ -255,9 +259,10 @@ FUN void FN(retreat)(int rule, int64_t len, const FN(reverse) *r)
     }
 }
 
-/* dy = d loss / d y of one chunk. */
+/* dy = d loss / d y of one chunk, and what y is to be multiplied by for that of z. */
 FUN void FN(ungate)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64_t e0,
-                    int64_t width, VF (*dy)[CHUNK], VF (*gdt)[CHUNK], VF (*gdu)[CHUNK])
+                    int64_t width, VF (*dy)[CHUNK], VF (*gdt)[CHUNK], VF (*gdu)[CHUNK],
+                    VF (*gate)[CHUNK])
 {
     for (int64_t t = 0; t < len; t++) {
         const int64_t at = (t0 + t) * j->B + b;
@@ -268,7 +273,9 @@ FUN void FN(ungate)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64
             const int64_t c = e0 + k * LANES, n = width - k * LANES;
             const VF z = FN(take)(j->z + at * j->zs + c, n);
             const VF g = FN(take)(j->gout + at * j->E + c, n);
-            dy[k][t] = off ? (VF){ 0 } : g * z * FN(sigmoid)(z);
+            const VF s = FN(sigmoid)(z);
+            dy[k][t] = off ? (VF){ 0 } : g * z * s;
+            gate[k][t] = g * s * (1.0f + z * (1.0f - s));
             gdt[k][t] = gdu[k][t] = (VF){ 0 };
         }
     }
@@ -277,31 +284,35 @@ FUN void FN(ungate)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64
 /* The gradients of u, raw, z and D of one chunk, once those of dt and dt u are whole. */
 FUN void FN(finish)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64_t e0,
                     int64_t width, VF (*dt)[CHUNK], VF (*dy)[CHUNK], VF (*y)[CHUNK],
-                    VF (*gdt)[CHUNK], VF (*gdu)[CHUNK])
+                    VF (*gdt)[CHUNK], VF (*gdu)[CHUNK], VF (*slope)[CHUNK],
+                    VF (*gate)[CHUNK])
 {
     for (int64_t t = 0; t < len; t++) {
         const int64_t at = (t0 + t) * j->B + b;
-        if (FN(masked)(j, t0 + t, b)) continue;
-        FN(ahead)(j->gz ? j->gz + at * j->zs + e0 : NULL, j->B * j->zs, width, 1);
-        FN(ahead)(j->gu ? j->gu + at * j->E + e0 : NULL, j->B * j->E, width, 1);
-        FN(ahead)(j->graw ? j->graw + at * j->E + e0 : NULL, j->B * j->E, width, 1);
-        for (int64_t k = 0; k * LANES < width; k++) {
-            const int64_t c = e0 + k * LANES, n = width - k * LANES, i = at * j->E + c;
-            const VF u = FN(take)(j->u + i, n), dyt = dy[k][t], gq = gdu[k][t];
-            if (j->gz) {
-                const VF z = FN(take)(j->z + at * j->zs + c, n), s = FN(sigmoid)(z);
-                const VF slope = s * (1.0f + z * (1.0f - s));
-                FN(gain)(j->gz + at * j->zs + c,
-                         FN(take)(j->gout + i, n) * y[k][t] * slope, n);
+        const int off = FN(masked)(j, t0 + t, b);
+        float *gz = j->gz ? j->gz + at * j->zs + e0 : NULL;
+        float *gu = j->gu ? j->gu + at * j->E + e0 : NULL;
+        float *graw = j->graw ? j->graw + at * j->E + e0 : NULL;
+        /* the half of x | z that this op leaves alone */
+        if (gz && !j->add_z) memset(gz - j->E, 0, (size_t)width * sizeof *gz);
+        FN(ahead)(gz, j->B * j->zs, width, 1);
+        FN(ahead)(gu, j->B * j->E, width, 1);
+        FN(ahead)(graw, j->B * j->E, width, 1);
+        for (int64_t k = 0, c = 0; c < width; k++, c += LANES) {
+            const int64_t n = width - c;
+            const VF u = FN(take)(j->u + at * j->E + e0 + c, n), none = { 0 };
+            const VF dyt = dy[k][t], gq = gdu[k][t];
+            if (gz) FN(give)(gz + c, off ? none : gate[k][t] * y[k][t], n, j->add_z);
+            if (gu) {
+                const VF g = gq * dt[k][t] + dyt * FN(take)(j->skip + e0 + c, n);
+                FN(give)(gu + c, off ? none : g, n, j->add_u);
             }
-            if (j->gu)
-                FN(gain)(j->gu + i, gq * dt[k][t] + dyt * FN(take)(j->skip + c, n), n);
-            if (j->graw) {
-                const VF s = FN(sigmoid)(FN(take)(j->raw + i, n));
-                FN(gain)(j->graw + i, (gdt[k][t] * MLS_LN2 + gq * u) * s, n);
+            if (graw) {
+                const VF g = (gdt[k][t] * MLS_LN2 + gq * u) * slope[k][t];
+                FN(give)(graw + c, off ? none : g, n, j->add_raw);
             }
-            float *gD = j->gskip_part + (b * j->blocks + c / LANES) * LANES;
-            FN(save)(gD, FN(load)(gD) + dyt * u);
+            float *gD = j->gskip_part + (b * j->blocks + e0 / LANES + k) * LANES;
+            FN(save)(gD, FN(load)(gD) + (off ? none : dyt * u));
         }
     }
 }
@@ -312,12 +323,12 @@ TARGET static void FN(backward_item)(int64_t item, void *arg)
     const int64_t b = item / j->segments, s = item % j->segments, e0 = s * CHANNELS;
     const int64_t width = j->E - e0 < CHANNELS ? j->E - e0 : CHANNELS, k0 = e0 / LANES;
     VF dt[BLOCKS][CHUNK], du[BLOCKS][CHUNK], y[BLOCKS][CHUNK], dy[BLOCKS][CHUNK];
-    VF gdt[BLOCKS][CHUNK], gdu[BLOCKS][CHUNK];
+    VF gdt[BLOCKS][CHUNK], gdu[BLOCKS][CHUNK], slope[BLOCKS][CHUNK], gate[BLOCKS][CHUNK];
     VF keep_h[CHUNK + 1][GROUP], keep_a[CHUNK][GROUP], gB[CHUNK][GROUP], gC[CHUNK][GROUP];
     float B[CHUNK][GROUP], C[CHUNK][GROUP];
 
     for (int64_t k = 0; k * LANES < width; k++) {
-        FN(gather)(j, j->gh1 + b * j->E * j->N, e0 + k * LANES,
+        FN(gather)(j, j->gh1 ? j->gh1 + b * j->E * j->N : NULL, e0 + k * LANES,
                    FN(edge)(j, j->carry, 0, b, k0 + k));
         memset(FN(edge)(j, j->ga_part, 0, b, k0 + k), 0,
                sizeof(VF) * (size_t)j->padded);
@@ -325,8 +336,8 @@ TARGET static void FN(backward_item)(int64_t item, void *arg)
     }
     for (int64_t chunk = j->chunks - 1; chunk >= 0; chunk--) {
         const int64_t t0 = chunk * CHUNK, len = j->T - t0 < CHUNK ? j->T - t0 : CHUNK;
-        const int safe = FN(prepare)(j, t0, len, b, e0, width, dt, du, y);
-        FN(ungate)(j, t0, len, b, e0, width, dy, gdt, gdu);
+        const int safe = FN(prepare)(j, t0, len, b, e0, width, dt, du, y, slope);
+        FN(ungate)(j, t0, len, b, e0, width, dy, gdt, gdu, gate);
         for (int64_t n = 0; n < j->padded; n += GROUP) {
             FN(columns)(j, j->bm, t0, len, b, n, B);
             FN(columns)(j, j->cm, t0, len, b, n, C);
@@ -357,7 +368,7 @@ TARGET static void FN(backward_item)(int64_t item, void *arg)
                 }
             }
         }
-        FN(finish)(j, t0, len, b, e0, width, dt, dy, y, gdt, gdu);
+        FN(finish)(j, t0, len, b, e0, width, dt, dy, y, gdt, gdu, slope, gate);
     }
     for (int64_t k = 0; j->gh0 && k * LANES < width; k++)
         FN(scatter)(j, FN(edge)(j, j->carry, 0, b, k0 + k), e0 + k * LANES,

@@ -401,6 +401,71 @@ static void dry(void **state)
     rig_stop(&g);
 }
 
+/* ---- first gradients ------------------------------------------------------------- */
+
+/* y = a + b, and a second output that nobody asks a gradient of. */
+typedef struct seen { uint64_t fresh; int omitted; } seen;
+
+static void sum_forward(const mls_call *k)
+{
+    for (int64_t i = 0; i < k->out[0]->count; i++) {
+        k->out[0]->data[i] = k->in[0]->data[i] + k->in[1]->data[i];
+        k->out[1]->data[i] = 0.0f;
+    }
+}
+
+static void sum_backward(const mls_call *k)
+{
+    seen *s = (seen *)(uintptr_t)k->attr;
+    *s = (seen){ k->fresh, !k->out[1]->grad };
+    for (int j = 0; j < 2; j++)
+        for (int64_t i = 0; i < k->out[0]->count; i++)
+            k->in[j]->grad[i] =
+                (k->fresh >> j & 1 ? 0.0f : k->in[j]->grad[i]) + k->out[0]->grad[i];
+}
+
+static const mls_op sum_op = { sizeof sum_op, "sum", sum_forward, sum_backward, NULL };
+
+static mls_t sum_of(rig *r, unsigned can, seen *s, mls_t a, mls_t b)
+{
+    const mls_t in[] = { a, b }, out[] = { mls_tape_tensor(&r->c, 1, 1, a->count),
+                                           mls_tape_tensor(&r->c, 1, 1, a->count) };
+    if (can) mls->apply_as(&r->c, can, &sum_op, s, in, 2, out, 2);
+    else mls->apply(&r->c, &sum_op, s, in, 2, out, 2);
+    return out[0];
+}
+
+/* The gradient of x through both sums is 3: once alone, twice as both summands.  What
+ * backward leaves behind is not zeros, so that a bit too many would show.              */
+static void first_gradients(void **state)
+{
+    (void)state;
+    for (unsigned can = 0; can <= (MLS_WRITES | MLS_OMITS); can++) {
+        float data[2][4] = { { 1, 2, 3, 4 }, { 5, 6, 7, 8 } };
+        seen one = { 0 }, two = { 0 }, last = { 0 };
+        rig r;
+        rig_start(&r, MLS_TRAIN);
+        mls_t x = mls_tape_wrap(&r.c, data[0], NULL, 1, 1, 1, 4);
+        mls_t z = mls_tape_wrap(&r.c, data[1], NULL, 1, 1, 1, 4);
+        mls_t a = sum_of(&r, can, &one, x, z);
+        mls_t b = sum_of(&r, can, &two, x, x);
+        mls_t y = sum_of(&r, can, &last, a, b);
+        float *g = mls_tape_grad(&r.c, y);
+        for (int i = 0; i < 4; i++) g[i] = 1.0f;
+        mls_tape_backward(&r.c);
+        for (int i = 0; i < 4; i++) {
+            assert_true(fabsf(x->grad[i] - 3.0f) < 1e-6f);
+            assert_true(fabsf(z->grad[i] - 1.0f) < 1e-6f);
+        }
+        const uint64_t both = can & MLS_WRITES ? 3 : 0;
+        assert_int_equal(last.fresh, both);
+        assert_int_equal(two.fresh, 0);       /* x twice: it must be added to          */
+        assert_int_equal(one.fresh, both & 2);
+        assert_int_equal(last.omitted, !!(can & MLS_OMITS));
+        rig_stop(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +481,7 @@ int main(void)
         cmocka_unit_test(ties),
         cmocka_unit_test(dry),
         cmocka_unit_test(complaints),
+        cmocka_unit_test(first_gradients),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

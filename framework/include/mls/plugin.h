@@ -118,6 +118,7 @@ typedef struct mls_call {
     int          n_in, n_out;
     unsigned     flags;
     mls_ctx     *ctx;                 /* for fail(), scratch() and parfor()   */
+    uint64_t     fresh;               /* since 1.2; see MLS_WRITES            */
 } mls_call;
 
 typedef struct mls_op {
@@ -343,7 +344,17 @@ typedef struct mls_host {
      * does not matter in how many pieces a sequence runs; they need one weight.  An x of T
      * steps can be recorded under `name`.  Reported losses stay the task's alone.      */
     void (*penalty)(mls_ctx *c, const char *name, mls_t x, double weight);
+
+    /* --- since 1.2: forward ------------------------------------------------------ */
+    /* apply() of an op whose backward can do more with gradients than add to zeros: an
+     * or of MLS_WRITES and MLS_OMITS.                                                  */
+    void (*apply_as)(mls_ctx *c, unsigned can, const mls_op *op, const void *attr,
+                     const mls_t *in, int n_in, const mls_t *out, int n_out);
 } mls_host;
+
+enum { MLS_WRITES = 1, /* where bit i of k->fresh is set, in[i]->grad holds nothing yet,
+                          not even zeros: backward writes all of it               */
+       MLS_OMITS  = 2  /* out[i]->grad is NULL where no gradient came             */ };
 
 /* Extension "mls.array-file/1": arrays from HDF5 and .npy files, whole, as float. */
 typedef struct mls_array {
