@@ -23,6 +23,7 @@
 #include "regular.h"
 
 enum { FIXED, SCALAR, PER_UNIT };
+enum { SHARES = 4 }; /* of a batch: few, so that a share of a step is one long piece */
 
 typedef struct lif {
     int64_t units, steps;
@@ -39,6 +40,7 @@ typedef struct plan {
     const mls_call *k;
     const lif *p;
     int64_t T, B, N, M;
+    int64_t share, items; /* samples that one thread takes together; such shares       */
     const float *mask;
     float *u, *w; /* [T M][B][N]: membrane before and after a same-step reset     */
     float *beta, *theta, *fire, *cut; /* [N]; cut: what a subtracting reset takes */
@@ -63,6 +65,7 @@ static int make_plan(plan *g, const mls_call *k)
                  .B = x->dim[1],
                  .N = N,
                  .M = M,
+                 .share = (x->dim[1] + SHARES - 1) / SHARES,
                  .mask = k->in[2] ? k->in[2]->data : NULL,
                  .u = u->data,
                  .w = w->data,
@@ -74,6 +77,7 @@ static int make_plan(plan *g, const mls_call *k)
                  .z = p->reset == ZERO || p->reset == ZERO_FULL,
                  .f = p->reset == ZERO_FULL,
                  .q = p->reset == ZERO || p->reset == ZERO_FULL };
+    g->items = g->share ? (g->B + g->share - 1) / g->share : 0;
     for (int64_t n = 0; n < N; n++) {
         const float b = bw ? bw->data[bw->count > 1 ? n : 0] : (float)p->beta;
         const float th = tw ? tw->data[tw->count > 1 ? n : 0] : (float)p->threshold;
@@ -135,44 +139,53 @@ MLS_INLINE void step_kind(const plan *g, const float *old, const float *x, float
     }
 }
 
-MLS_INLINE void forward_sample(int64_t b, void *arg)
+/* Before inner step j, counted over the whole sequence. */
+MLS_INLINE const float *before(const plan *g, int64_t j, int64_t b)
 {
-    const plan *g = arg;
-    const int64_t N = g->N, M = g->M, B = g->B;
-    const size_t row = (size_t)N * sizeof(float);
-    const int sums = M > 1 || (g->k->flags & MLS_SMOOTH);
-    mls_t x = g->k->in[0], s = g->k->out[0], m = g->k->out[1];
-    const float *old = g->k->in[1]->data + b * N;
-
-    for (int64_t t = 0; t < g->T; t++) {
-        float *st = s->data + (t * B + b) * N, *mt = m->data + (t * B + b) * N;
-        const int real = !g->mask || g->mask[t * B + b] != 0.0f;
-        if (sums || !real) memset(st, 0, row);
-        for (int64_t i = 0; i < M; i++) {
-            float *u = g->u + ((t * M + i) * B + b) * N,
-                  *w = g->w + ((t * M + i) * B + b) * N;
-            if (!real) {
-                memcpy(u, old, row);
-                if (w != u) memcpy(w, old, row);
-                continue;
-            }
-            if (g->p->readout == LAST && i == M - 1 && sums) memset(st, 0, row);
-            step_kind(g, old, x->data + (t * B + b) * N, u, w, st);
-            old = w;
-        }
-        if (mt != g->w + (t * M * B + b) * N || M > 1) memcpy(mt, old, row);
-        if (real && M > 1 && g->p->readout == MEAN)
-            for (int64_t n = 0; n < N; n++) st[n] /= (float)M;
-        old = mt;
-    }
+    return j > 0 ? g->w + ((j - 1) * g->B + b) * g->N : g->k->in[1]->data + b * g->N;
 }
 
-MLS_KERNEL_BODY(forward_one, forward_sample)
+MLS_INLINE void forward_step(const plan *g, int64_t t, int64_t b)
+{
+    const int64_t N = g->N, M = g->M, B = g->B, at = (t * B + b) * N;
+    const size_t row = (size_t)N * sizeof(float);
+    const int sums = M > 1 || (g->k->flags & MLS_SMOOTH);
+    const int real = !g->mask || g->mask[t * B + b] != 0.0f;
+    const float *old = before(g, t * M, b), *x = g->k->in[0]->data + at;
+    float *st = g->k->out[0]->data + at, *mt = g->k->out[1]->data + at;
+    if (sums || !real) memset(st, 0, row);
+    for (int64_t i = 0; i < M; i++) {
+        float *u = g->u + ((t * M + i) * B + b) * N,
+              *w = g->w + ((t * M + i) * B + b) * N;
+        if (!real) {
+            memcpy(u, old, row);
+            if (w != u) memcpy(w, old, row);
+            continue;
+        }
+        if (g->p->readout == LAST && i == M - 1 && sums) memset(st, 0, row);
+        step_kind(g, old, x, u, w, st);
+        old = w;
+    }
+    if (mt != g->w + t * M * B * N + b * N || M > 1) memcpy(mt, old, row);
+    if (real && M > 1 && g->p->readout == MEAN)
+        for (int64_t n = 0; n < N; n++) st[n] /= (float)M;
+}
+
+/* Some samples, step by step: what a step reads and writes then lies together. */
+MLS_INLINE void forward_samples(int64_t item, void *arg)
+{
+    const plan *g = arg;
+    const int64_t end = (item + 1) * g->share < g->B ? (item + 1) * g->share : g->B;
+    for (int64_t t = 0; t < g->T; t++)
+        for (int64_t b = item * g->share; b < end; b++) forward_step(g, t, b);
+}
+
+MLS_KERNEL_BODY(forward_some, forward_samples)
 
 static void scan_forward(const mls_call *k)
 {
     plan g;
-    if (make_plan(&g, k)) mls->parfor(g.B, forward_one, &g);
+    if (make_plan(&g, k)) mls->parfor(g.items, forward_some, &g);
 }
 
 /* ---- backward ---------------------------------------------- */
@@ -234,44 +247,48 @@ MLS_INLINE void back_kind(const plan *g, const float *old, const float *x,
         back_row(g, old, x, u, gs, share, dx, b, kind, 0, 0);
 }
 
-MLS_INLINE void backward_sample(int64_t b, void *arg)
+MLS_INLINE void backward_step(const plan *g, int64_t t, int64_t b, float *spare)
 {
-    const plan *g = arg;
-    const int64_t N = g->N, M = g->M, B = g->B;
-    mls_t x = g->k->in[0], v0 = g->k->in[1], s = g->k->out[0], m = g->k->out[1];
+    const int64_t N = g->N, M = g->M, B = g->B, at = (t * B + b) * N;
     const int kind = g->p->surrogate, readout = g->p->readout;
-    float *carry = g->carry + b * N, *spare = g->carry + (B + b) * N;
-    memset(carry, 0, (size_t)N * sizeof *carry);
-    memset(spare, 0, (size_t)N * sizeof *spare);
-
-    for (int64_t t = g->T - 1; t >= 0; t--) {
-        const int64_t at = (t * B + b) * N;
-        for (int64_t n = 0; n < N; n++) carry[n] += m->grad[at + n];
-        if (g->mask && g->mask[t * B + b] == 0.0f) continue;
-        float *dx = x->grad ? x->grad + at : spare;
-        for (int64_t i = M - 1; i >= 0; i--) {
-            const int64_t j = t * M + i;
-            const float *old = j > 0 ? g->w + ((j - 1) * B + b) * N : v0->data + b * N;
-            const float *u = g->u + (j * B + b) * N, *xt = x->data + at,
-                        *gs = s->grad + at;
-            const float share = readout == MEAN                ? 1.0f / (float)M
-                                : readout == SUM || i == M - 1 ? 1.0f
-                                                               : 0.0f;
-            if (kind == FAST_SIGMOID)
-                back_kind(g, old, xt, u, gs, share, dx, b, FAST_SIGMOID);
-            else if (kind == ATAN)
-                back_kind(g, old, xt, u, gs, share, dx, b, ATAN);
-            else if (kind == SIGMOID)
-                back_kind(g, old, xt, u, gs, share, dx, b, SIGMOID);
-            else
-                back_kind(g, old, xt, u, gs, share, dx, b, kind);
-        }
+    const float *xt = g->k->in[0]->data + at, *gs = g->k->out[0]->grad + at;
+    const float *restrict gm = g->k->out[1]->grad + at;
+    float *restrict carry = g->carry + b * N;
+    float *dx = g->k->in[0]->grad ? g->k->in[0]->grad + at : spare;
+    for (int64_t n = 0; n < N; n++) carry[n] += gm[n];
+    if (g->mask && g->mask[t * B + b] == 0.0f) return;
+    for (int64_t i = M - 1; i >= 0; i--) {
+        const int64_t j = t * M + i;
+        const float *old = before(g, j, b), *u = g->u + (j * B + b) * N;
+        const float share = readout == MEAN                ? 1.0f / (float)M
+                            : readout == SUM || i == M - 1 ? 1.0f
+                                                           : 0.0f;
+        if (kind == FAST_SIGMOID)
+            back_kind(g, old, xt, u, gs, share, dx, b, FAST_SIGMOID);
+        else if (kind == ATAN)
+            back_kind(g, old, xt, u, gs, share, dx, b, ATAN);
+        else if (kind == SIGMOID)
+            back_kind(g, old, xt, u, gs, share, dx, b, SIGMOID);
+        else
+            back_kind(g, old, xt, u, gs, share, dx, b, kind);
     }
-    if (v0->grad)
-        for (int64_t n = 0; n < N; n++) v0->grad[b * N + n] += carry[n];
 }
 
-MLS_KERNEL_BODY(backward_one, backward_sample)
+MLS_INLINE void backward_samples(int64_t item, void *arg)
+{
+    const plan *g = arg;
+    const int64_t N = g->N, B = g->B, from = item * g->share;
+    const int64_t end = from + g->share < B ? from + g->share : B;
+    float *carry = g->carry + from * N, *spare = g->carry + (B + item) * N;
+    float *dv = g->k->in[1]->grad;
+    memset(carry, 0, (size_t)((end - from) * N) * sizeof *carry);
+    memset(spare, 0, (size_t)N * sizeof *spare);
+    for (int64_t t = g->T - 1; t >= 0; t--)
+        for (int64_t b = from; b < end; b++) backward_step(g, t, b, spare);
+    for (int64_t n = from * N; dv && n < end * N; n++) dv[n] += g->carry[n];
+}
+
+MLS_KERNEL_BODY(backward_some, backward_samples)
 
 /* Sums the samples' shares in order: the bits do not depend on the threads. */
 static void learn(const plan *g, mls_t beta, mls_t theta)
@@ -315,7 +332,7 @@ static void scan_backward(const mls_call *k)
         g.dtheta = sum + slab;
         g.dcut = sum + 2 * slab;
     }
-    mls->parfor(g.B, backward_one, &g);
+    mls->parfor(g.items, backward_some, &g);
     if (beta || theta) learn(&g, beta, theta);
 }
 
