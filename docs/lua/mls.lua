@@ -65,6 +65,7 @@ local Component = {}
 ---@field chunk? integer steps between deliveries of late wires; 0: the sequence length
 ---@field head? mls.Component makes the output from the last layer
 ---@field remat? string[] nodes that are computed again in backward to save memory
+---@field events? "auto"|"never"|"always" whether products with spikes visit events alone
 ---@field nodes? table<string, mls.Component> nodes whose names are settings
 ---@field wire? string|string[] wires; a list: one residual branch each
 ---@field [string] mls.Component a node
@@ -80,6 +81,7 @@ local NetworkSettings = {}
 ---@field chunk? integer steps between deliveries of late wires; 0: the sequence length
 ---@field head? mls.Component makes the output from the last layer
 ---@field remat? string[] nodes that are computed again in backward to save memory
+---@field events? "auto"|"never"|"always" whether products with spikes visit events alone
 ---@field [string] mls.Component a node
 local Network = {}
 
@@ -93,6 +95,7 @@ local Network = {}
 ---@field chunk? integer steps between deliveries of late wires; 0: the sequence length
 ---@field head? mls.Component makes the output from the last layer
 ---@field remat? string[] nodes that are computed again in backward to save memory
+---@field events? "auto"|"never"|"always" whether products with spikes visit events alone
 ---@field encoder? mls.Component node enc
 ---@field adapter? mls.Component node ad
 ---@field liquid? mls.Component node liq

@@ -24,7 +24,7 @@ typedef struct mls_bench {
     mls_bench_rate_table     rates;
     struct mls_bench_result *result;
     int           n, room;
-    struct { const char *name, *title; mls_value *list; } table[4];    /* of long.c       */
+    struct { const char *name, *title; mls_value *list; } table[8];    /* long.c, events.c */
     int           n_tables;
 } mls_bench;
 
@@ -48,6 +48,9 @@ typedef struct mls_bench_result {
  * 8 samples, 128 wide, or the row's own).  0 and e on failure.                          */
 int    mls_bench_rates(mls_bench *b, mls_error *e);
 int    mls_bench_rows(mls_bench *b, const mls_bench_row *const *row, int n, mls_bench_size size, mls_error *e);
+/* events.c: a table of linear products with spikes at several rates, forward and gradient of
+ * the weight, made of whole matrices and of events, with how far they differ.           */
+int    mls_bench_events(mls_bench *b, mls_bench_size size, mls_error *e);
 void   mls_bench_free(mls_bench *b);
 /* The time that rates are made of: of the processor with one thread, else on the wall. */
 double mls_bench_seconds(const mls_bench_result *r);

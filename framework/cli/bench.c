@@ -17,6 +17,7 @@ const mls_flag mls_cli_bench_flags[] = {
     { "--repeats", MLS_FLAG_VALUE, "R", "measurements of each row (7)" },
     { "--quick", MLS_FLAG_NONE, NULL, "256 steps (ltc 64) and 3 repeats: under a minute" },
     { "--full", MLS_FLAG_NONE, NULL, "256, 1024 and 2048 steps, one after the other" },
+    { "--events", MLS_FLAG_NONE, NULL, "instead: products with spikes at several rates" },
     { "--ops", MLS_FLAG_NONE, NULL, "also the time of every op in the rows" },
     { "--peers", MLS_FLAG_VALUE, "PYTHON",
       "also the same work in PyTorch and its packages (scripts/bench/setup.sh)" },
@@ -133,6 +134,7 @@ static int tables(mls_bench *b, const chosen *c, const mls_args *args, mls_bench
                   mls_error *e)
 {
     chosen m = { .n = 0 };
+    if (mls_args_has(args, "--events")) return mls_bench_events(b, s, e) || 1;
     const int generation = mls_args_has(args, "--generation"),
               growth = mls_args_has(args, "--growth"), million = mls_args_has(args, "--million");
     for (int i = 0; i < c->n; i++)

@@ -44,6 +44,8 @@ const mls_setting mls_settings[] = {
       "the component that makes the output from the last layer" },
     { "network.remat", "list", 0, 0, 0, 0, 0,
       "nodes that are computed again in backward to save memory" },
+    { "network.events", "choice", "auto", 0, 0, "auto|never|always", "--events",
+      "whether products with spikes visit events alone; auto: where it pays" },
 
     { "train.optimiser", "choice", "adamw", 0, 0, "adamw|sgd", "--optimiser",
       "how weights are changed" },

@@ -1,5 +1,6 @@
 #include "grad/ops-inner.h"
 
+#include "grad/events.h"
 #include "kern/kern.h"
 
 /* ---- sums over rows -------------------------------------------------------------- */
@@ -85,6 +86,8 @@ static void linear_forward(const mls_call *k)
         else mls_k_linear_few(rows, out, in, x->data, w->data, b, y->data);
         return;
     }
+    if (mls_grad_events_product(k, x, out, w->data, in, bias ? bias->data : NULL, 0, y->data))
+        return;
     mls_k_linear(k->flags & MLS_EXACT, x->dim[1], rows, out, in, x->data, w->data, b,
                  y->data);
 }
@@ -99,7 +102,7 @@ static void linear_backward(const mls_call *k)
                         y->grad, out, w->data, in, mls_grad_keep(k, 0), x->grad, in);
     mls_grad_clear(k, 1);
     if (bias) mls_grad_clear(k, 2);
-    if (w->grad)
+    if (w->grad && !mls_grad_events_weight(k, x, y->grad, out, w->grad, in))
         mls_k_gemm_rows(0, 0, 1, 0, out, in, rows, 1.0f, y->grad, out, x->data, in,
                         1.0f, w->grad, in);
     if (bias && bias->grad)

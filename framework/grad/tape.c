@@ -122,7 +122,9 @@ mls_t mls_tape_steps(mls_ctx *c, mls_t x, int64_t from, int64_t n)
 
 mls_t mls_tape_detach(mls_ctx *c, mls_t x)
 {
-    return mls_tape_wrap(c, x->data, NULL, 0, x->dim[0], x->dim[1], x->dim[2]);
+    mls_tensor *y = mls_tape_wrap(c, x->data, NULL, 0, x->dim[0], x->dim[1], x->dim[2]);
+    if (mls_tape_is_spikes(x)) mls_tape_mark_spikes(y);
+    return y;
 }
 
 void mls_tape_set_int8(mls_t w, const mls_int8 *q) { inner(w)->int8 = q; }

@@ -57,12 +57,15 @@ struct mls_tape {
     int       check;        /* 1: look at what every op gives; slow                  */
     mls_tape_bad bad;       /* what that found first; path NULL: nothing             */
     const mls_tape_watch *watch; /* NULL: nobody                                          */
+    int       events;       /* MLS_EVENTS_*: how products with spikes are made (events.h) */
 };
 
 /* What apply_as can be told besides MLS_WRITES and MLS_OMITS, by the host's own ops. */
 enum {
     MLS_TAPE_DENSE = 1 << 16    /* half of its flops are multiply-accumulates          */
 };
+
+enum { MLS_EVENTS_AUTO, MLS_EVENTS_NEVER, MLS_EVENTS_ALWAYS };
 
 void mls_tape_reset(mls_tape *t);
 void mls_tape_free(mls_tape *t);

@@ -77,6 +77,7 @@ local network = {
   { "chunk?", "integer", "steps between deliveries of late wires; 0: the sequence length" },
   { "head?", "mls.Component", "makes the output from the last layer" },
   { "remat?", "string[]", "nodes that are computed again in backward to save memory" },
+  { "events?", "\"auto\"|\"never\"|\"always\"", "whether products with spikes visit events alone" },
 }
 local function with (...)
   local list = table.move(network, 1, #network, 1, {})

@@ -51,7 +51,8 @@ mls.component = native.load_component(mls, native, fail, suggest, keys, only, se
 
 -- ---- networks ----------------------------------------------------------------------------
 
-local schema = set("width", "layers", "norm", "residual", "dropout", "chunk", "head", "remat")
+local schema = set("width", "layers", "norm", "residual", "dropout", "chunk", "head", "remat",
+                   "events")
 local branches = setmetatable({}, { __mode = "k" })     -- network -> list of wire strings
 local methods = {}
 local network_of = { __index = methods, __name = "mls.network" }

@@ -8,7 +8,7 @@ local roles = { encoder = "enc", adapter = "ad", liquid = "liq", mixer = "mix",
                 enc = "enc", ad = "ad", liq = "liq", mix = "mix", fuse = "fuse", att = "att",
                 ffn = "ffn" }
 local settings = { width = true, layers = true, norm = true, residual = true, dropout = true,
-                   chunk = true, head = true, remat = true }
+                   chunk = true, head = true, remat = true, events = true }
 
 local function build (mode, t)
   local parts, other = {}, {}

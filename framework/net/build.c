@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const char *const keys[] = { "width", "layers", "norm", "residual", "dropout", "chunk",
-                                    "nodes", "wire", "head", "remat", NULL };
+                                    "nodes", "wire", "head", "remat", "events", NULL };
 static const char *const not_options[] = { "component", NULL };
 
 static const char *component_name(const mls_value *v, const char *what, mls_error *e)
@@ -334,6 +334,12 @@ static mls_value *with_defaults(mls_net *net, const mls_value *given, mls_error 
                       (long long)net->width, net->layers, MAX_LAYERS);
     if (net->dropout < 0.0 || net->dropout >= 1.0)
         mls_error_set(e, "network: dropout %g, expected 0 to below 1", net->dropout);
+    const char *events = mls_value_get_string(s, "events", "auto", e);
+    if (e->set) return s;
+    static const char *const ways[] = { "auto", "never", "always" };
+    for (net->events = 0; net->events < 3 && strcmp(ways[net->events], events); net->events++) {}
+    if (net->events == 3)
+        mls_error_set(e, "network: events = \"%s\" is not one of auto|never|always", events);
     if (net->chunk < 0) mls_error_set(e, "network: chunk %lld is negative", (long long)net->chunk);
     if (!strcmp(norm, "rms") || !strcmp(norm, "layer")) net->norm = norm[0];
     else if (strcmp(norm, "none"))
@@ -345,6 +351,7 @@ static mls_value *with_defaults(mls_net *net, const mls_value *given, mls_error 
     mls_value_set(a, s, "residual", mls_value_bool(a, net->residual));
     mls_value_set(a, s, "dropout", mls_value_real(a, net->dropout));
     mls_value_set(a, s, "chunk", mls_value_int(a, net->chunk));
+    mls_value_set(a, s, "events", mls_value_string(a, events));
     if (!mls_value_get(s, "head")) {
         mls_value *h = mls_value_map(a);
         mls_value_set(a, h, "component", mls_value_string(a, "head.linear"));

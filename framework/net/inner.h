@@ -64,6 +64,7 @@ struct mls_net {
     mls_value            *spec;               /* with defaults                          */
     int64_t               width, chunk;
     int                   layers, norm, residual;   /* norm: 'r', 'l', 0                */
+    int                   events;             /* MLS_EVENTS_*                           */
     double                dropout;
     int                   n_names, n_branches, n_wires, n_groups;
     const char           *name[MAX_NODES];

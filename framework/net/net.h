@@ -13,6 +13,7 @@
  *            block, in order.  "input -> enc -> liq.in; liq -> output; ssm ~> liq.mod_tau"
  *   head     { component = "head.linear", ... }
  *   remat    list of node names whose forward is run again in backward
+ *   events   "auto" | "never" | "always": whether products with spikes visit events alone
  */
 #ifndef MLS_NET_NET_H
 #define MLS_NET_NET_H

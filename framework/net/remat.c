@@ -45,7 +45,9 @@ static void step_back(mls_run *run, aside s)
 static mls_t again_wrap(mls_ctx *c, mls_t x)
 {
     if (!x) return NULL;
-    return mls_tape_wrap(c, x->data, NULL, mls_tape_tracks(x), x->dim[0], x->dim[1], x->dim[2]);
+    mls_t y = mls_tape_wrap(c, x->data, NULL, mls_tape_tracks(x), x->dim[0], x->dim[1], x->dim[2]);
+    if (mls_tape_is_spikes(x)) mls_tape_mark_spikes(y);
+    return y;
 }
 
 static void inner(const again *g, const mls_t *in, mls_t *mine, mls_t *first, mls_t *out)

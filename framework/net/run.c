@@ -14,6 +14,7 @@ mls_run *mls_run_new(mls_net *net, int64_t batch, unsigned flags, mls_error *e)
     if (r) {
         *r = (mls_run){ .net = net, .batch = batch, .flags = flags };
         r->tape.flags = flags;
+        r->tape.events = net->events;
         r->value = calloc(n, sizeof *r->value);
         r->first = calloc(n, sizeof *r->first);
         r->now = calloc(n, sizeof *r->now);

@@ -2,6 +2,7 @@
  * that need a network (weights, states, ports, taps) are filled in by net/host.c.      */
 #include "base/parfor.h"
 #include "base/philox.h"
+#include "grad/events.h"
 #include "grad/ops.h"
 #include "grad/tape.h"
 #include "kern/kern.h"
@@ -38,10 +39,37 @@ static mls_t tensor(mls_ctx *c, int64_t t, int64_t b, int64_t n)
     return mls_tape_tensor(c, t, b, n);
 }
 
+/* The input of k that `a` is all of, if it is marked as spikes; else NULL. */
+static mls_t spikes_at(const mls_call *k, const float *a, int64_t rows, int64_t n)
+{
+    for (int i = 0; i < k->n_in; i++) {
+        mls_t x = k->in[i];
+        if (x && x->data == a && x->dim[2] == n && x->dim[0] * x->dim[1] == rows)
+            return mls_tape_is_spikes(x) ? x : NULL;
+    }
+    return NULL;
+}
+
+/* A product with spikes that an op got as its input, or the gradient of such a product's
+ * weight: 1 if it was made of events.                                                    */
+static int of_events(const mls_call *k, int ta, int tb, int64_t m, int64_t n, int64_t kk,
+                     float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
+                     float beta, float *c, int64_t ldc)
+{
+    mls_t x;
+    if (alpha != 1.0f || (beta != 0.0f && beta != 1.0f)) return 0;
+    if (!ta && tb && lda == kk && ldc == n && (x = spikes_at(k, a, m, kk)))
+        return mls_grad_events_product(k, x, n, b, ldb, NULL, beta == 1.0f, c);
+    if (ta && !tb && lda == m && ldb == n && beta == 1.0f && (x = spikes_at(k, b, kk, n)))
+        return mls_grad_events_weight(k, x, a, m, c, ldc);
+    return 0;
+}
+
 static void gemm_rows(const mls_call *k, int64_t rows, int ta, int tb, int64_t m, int64_t n,
                       int64_t kk, float alpha, const float *a, int64_t lda, const float *b,
                       int64_t ldb, float beta, float *c, int64_t ldc)
 {
+    if (of_events(k, ta, tb, m, n, kk, alpha, a, lda, b, ldb, beta, c, ldc)) return;
     mls_k_gemm_rows(k->flags & MLS_EXACT, rows, ta, tb, m, n, kk, alpha, a, lda, b, ldb,
                     beta, c, ldc);
 }

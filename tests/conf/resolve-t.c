@@ -63,6 +63,7 @@ static void test_defaults(void **state)
         {"network.chunk", "32"},
         {"network.head", "{\"component\":\"head.linear\"}"},
         {"network.remat", "[]"},
+        {"network.events", "\"auto\""},
         {"network.mode", "absent"},
         {"network.nodes.mix.component", "\"mixer.mamba\""},
         {"train.learning_rate", "0.003"},

@@ -302,7 +302,9 @@ typedef struct mls_host {
                  float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
                  float beta, float *c, int64_t ldc);
     /* As gemm for many rows m, in fixed row panels spread over the threads; with
-     * MLS_EXACT in k->flags, in panels of `rows` rows.                             */
+     * MLS_EXACT in k->flags, in panels of `rows` rows.  Where a (not turned) or b (of a
+     * turned a) is a whole input of the call that holds spikes, and these are few, only
+     * their rows of the other matrix are read.                                     */
     void (*gemm_rows)(const mls_call *k, int64_t rows, int trans_a, int trans_b,
                       int64_t m, int64_t n, int64_t kk, float alpha, const float *a,
                       int64_t lda, const float *b, int64_t ldb, float beta, float *c,
