@@ -15,18 +15,19 @@ static double seconds(clockid_t clock)
 
 mls_bench_time mls_bench_now(void)
 {
-    return (mls_bench_time){ seconds(CLOCK_MONOTONIC), seconds(CLOCK_PROCESS_CPUTIME_ID) };
+    return (mls_bench_time){seconds(CLOCK_MONOTONIC),
+                            seconds(CLOCK_PROCESS_CPUTIME_ID)};
 }
 
 mls_bench_time mls_bench_since(mls_bench_time begin)
 {
     const mls_bench_time now = mls_bench_now();
-    return (mls_bench_time){ now.wall - begin.wall, now.cpu - begin.cpu };
+    return (mls_bench_time){now.wall - begin.wall, now.cpu - begin.cpu};
 }
 
 mls_bench_time mls_bench_plus(mls_bench_time a, mls_bench_time b)
 {
-    return (mls_bench_time){ a.wall + b.wall, a.cpu + b.cpu };
+    return (mls_bench_time){a.wall + b.wall, a.cpu + b.cpu};
 }
 
 static int rising(const void *a, const void *b)
@@ -42,11 +43,11 @@ static double at(const double *x, int n, double part)
     return i + 1 < n ? x[i] + (place - i) * (x[i + 1] - x[i]) : x[n - 1];
 }
 
-mls_bench_spread_of mls_bench_spread(double *x, int n)
+mls_bench_middle mls_bench_spread(double *x, int n)
 {
-    if (n < 1) return (mls_bench_spread_of){ NAN, NAN, NAN, NAN };
+    if (n < 1) return (mls_bench_middle){NAN, NAN, NAN, NAN};
     qsort(x, (size_t)n, sizeof *x, rising);
-    return (mls_bench_spread_of){ at(x, n, 0.5), at(x, n, 0.25), at(x, n, 0.75), x[0] };
+    return (mls_bench_middle){at(x, n, 0.5), at(x, n, 0.25), at(x, n, 0.75), x[0]};
 }
 
 /* A line "VmHWM:   1234 kB" of /proc/self/status. */
@@ -57,7 +58,8 @@ static int64_t status(const char *name)
     long long kib = 0;
     const size_t n = strlen(name);
     while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, name, n) && line[n] == ':') sscanf(line + n + 1, "%lld", &kib);
+        if (!strncmp(line, name, n) && line[n] == ':')
+            sscanf(line + n + 1, "%lld", &kib);
     if (f) fclose(f);
     return kib * 1024;
 }

@@ -5,20 +5,24 @@
 #include <stdint.h>
 
 /* Seconds on the wall, and of processor time of all threads of this process. */
-typedef struct mls_bench_time { double wall, cpu; } mls_bench_time;
+typedef struct mls_bench_time {
+    double wall, cpu;
+} mls_bench_time;
 
 mls_bench_time mls_bench_now(void);
 mls_bench_time mls_bench_since(mls_bench_time begin);
 mls_bench_time mls_bench_plus(mls_bench_time a, mls_bench_time b);
 
 /* Of n values: median and quartiles, by linear interpolation.  Sorts x. */
-typedef struct mls_bench_spread_of { double median, low, high, least; } mls_bench_spread_of;
-mls_bench_spread_of mls_bench_spread(double *x, int n);
+typedef struct mls_bench_middle {
+    double median, low, high, least;
+} mls_bench_middle;
+mls_bench_middle mls_bench_spread(double *x, int n);
 
-/* Bytes of this process in memory now; the most since the last reset (or since the start,
- * where the kernel does not reset it).  0: the system does not tell.                    */
+/* Bytes of this process in memory now; the most since the last reset (or since the
+ * start, where the kernel does not reset it).  0: the system does not tell. */
 int64_t mls_bench_memory(void);
 int64_t mls_bench_memory_peak(void);
-void    mls_bench_memory_reset(void);
+void mls_bench_memory_reset(void);
 
 #endif

@@ -1,5 +1,6 @@
 /* component.c - forward and backward of one component: inputs and the gradient of its
- * first output are noise; every gradient is asked for, of weights, inputs and states.   */
+ * first output are noise; every gradient is asked for, of weights, inputs and
+ * states. */
 #include "base/philox.h"
 #include "bench/work.h"
 #include "conf/conf.h"
@@ -12,15 +13,15 @@
 #include <string.h>
 
 typedef struct component {
-    mls_arena  arena;
+    mls_arena arena;
     mls_trace *trace;
     mls_trace_config config;
     mls_bundle in;
-    mls_run   *run;
-    const char *port;                    /* the first output                              */
+    mls_run *run;
+    const char *port; /* the first output */
     mls_observer observer;
-    mls_t      out;                      /* of the forward in progress                    */
-    float     *grad;                     /* [T][B][N]                                     */
+    mls_t out;   /* of the forward in progress */
+    float *grad; /* [T][B][N] */
 } component;
 
 float *mls_bench_noise(mls_arena *a, int64_t n, uint64_t key)
@@ -84,23 +85,25 @@ static int write_component(mls_bench_work *w, const char *path, mls_error *e)
 {
     component *p = w->self;
     const mls_bundle_row *x = &p->in.row[0];
-    mls_bundle in = { .arena = &p->arena }, out = { .arena = &p->arena };
+    mls_bundle in = {.arena = &p->arena}, out = {.arena = &p->arena};
     const mls_batch *b = mls_trace_batch(p->trace);
     if (!p->out && !mls_run_forward(p->run, b, 0)) mls_error_set(e, "no output");
     if (e->set) return 0;
     const int64_t T = b->steps, B = b->batch, N = p->out->dim[2];
     float *g = mls_bench_noise(&p->arena, T * B * N, 3);
     mls_bundle_add(&in, x->name, MLS_B_F32, x->data, 3, x->dim);
-    mls_bundle_add(&in, mls_arena_printf(&p->arena, "grad_out/%s", p->port), MLS_B_F32, g, 3,
-                   (int64_t[]){ B, T, N });
+    mls_bundle_add(&in, mls_arena_printf(&p->arena, "grad_out/%s", p->port), MLS_B_F32,
+                   g, 3, (int64_t[]){B, T, N});
     mls_trace_config c = p->config;
     c.input = &in;
     mls_trace *t = g ? mls_trace_open(&c, e) : NULL;
-    if (t) mls_weights_add(mls_trace_net(t), mls_trace_prefix(t), "weight/", MLS_WEIGHTS_VALUES,
-                           &out);
+    if (t)
+        mls_weights_add(mls_trace_net(t), mls_trace_prefix(t), "weight/",
+                        MLS_WEIGHTS_VALUES, &out);
     int ok = t && mls_trace_run(t, &out, e);
     for (int i = 0; i < in.n; i++)
-        mls_bundle_add(&out, in.row[i].name, MLS_B_F32, in.row[i].data, 3, in.row[i].dim);
+        mls_bundle_add(&out, in.row[i].name, MLS_B_F32, in.row[i].data, 3,
+                       in.row[i].dim);
     ok = ok && mls_tensors_write(path, &out, e);
     mls_trace_free(t);
     return ok;
@@ -114,8 +117,8 @@ static void close_component(mls_bench_work *w)
     free(p);
 }
 
-int mls_bench_open_component(mls_bench_work *w, const mls_bench_row *row, mls_bench_size s, mls_registry *r,
-                       mls_error *e)
+int mls_bench_open_component(mls_bench_work *w, const mls_bench_row *row,
+                             mls_bench_size s, mls_registry *r, mls_error *e)
 {
     component *p = calloc(1, sizeof *p);
     if (!p) {
@@ -129,24 +132,33 @@ int mls_bench_open_component(mls_bench_work *w, const mls_bench_row *row, mls_be
     w->only = "layer0.node";
     w->write = write_component;
     w->tokens = s.T * s.B;
-    p->observer = (mls_observer){ p, wanted, value };
+    p->observer = (mls_observer){p, wanted, value};
     const char *text = mls_arena_strdup(&p->arena, row->spec);
     char number[32];
     snprintf(number, sizeof number, "%lld", (long long)s.D);
     for (char *at; text && (at = strchr(text, '$'));)
-        text = mls_arena_printf(&p->arena, "%.*s%s%s", (int)(at - text), text, number, at + 1);
-    const mls_value *spec = text ? mls_yaml_parse(&p->arena, text, strlen(text), row->name, e)
-                                 : NULL;
-    const mls_component *c = spec ? mls_registry_find(
-        r, mls_value_get_string(spec, "component", "", e), spec, e) : NULL;
+        text = mls_arena_printf(&p->arena, "%.*s%s%s", (int)(at - text), text, number,
+                                at + 1);
+    const mls_value *spec =
+        text ? mls_yaml_parse(&p->arena, text, strlen(text), row->name, e) : NULL;
+    const mls_component *c =
+        spec ? mls_registry_find(r, mls_value_get_string(spec, "component", "", e),
+                                 spec, e)
+             : NULL;
     if (!c || e->set) return 0;
     p->port = first_output(r, c);
     float *x = mls_bench_noise(&p->arena, s.T * s.B * s.D, 2);
     p->in.arena = &p->arena;
-    mls_bundle_add(&p->in, "in/in", MLS_B_F32, x, 3, (int64_t[]){ s.B, s.T, s.D });
-    /* width 1: the projection of the network's own input, which nothing reads, is no work */
-    p->config = (mls_trace_config){ .registry = r, .component = spec, .seed = 1, .width = 1,
-                                    .grad = 1, .file = row->name, .input = &p->in };
+    mls_bundle_add(&p->in, "in/in", MLS_B_F32, x, 3, (int64_t[]){s.B, s.T, s.D});
+    /* width 1: the projection of the network's own input, which nothing reads, is no
+     * work */
+    p->config = (mls_trace_config){.registry = r,
+                                   .component = spec,
+                                   .seed = 1,
+                                   .width = 1,
+                                   .grad = 1,
+                                   .file = row->name,
+                                   .input = &p->in};
     p->trace = x ? mls_trace_open(&p->config, e) : NULL;
     if (!p->trace) return 0;
     p->run = mls_trace_running(p->trace);

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-/* ---- sums ---------------------------------------------------------------------------------- */
+/* ---- sums ------------------------------------------------------------------------ */
 
 void mls_bench_cost_product(mls_bench_cost *c, mls_bench_shape s, double count)
 {
@@ -31,7 +31,7 @@ void mls_bench_cost_add(mls_bench_cost *to, const mls_bench_cost *more)
     to->near += more->near;
 }
 
-double mls_bench_limit(const mls_bench_cost *c, mls_bench_rate_table *r)
+double mls_bench_limit(const mls_bench_cost *c, mls_bench_rates_of *r)
 {
     double s = 0.0;
     for (int i = 0; i < c->n; i++) {
@@ -46,9 +46,10 @@ double mls_bench_limit(const mls_bench_cost *c, mls_bench_rate_table *r)
     return s;
 }
 
-/* ---- what an op costs ---------------------------------------------------------------------- */
+/* ---- what an op costs ------------------------------------------------------------ */
 
-/* Bytes.  Smaller arrays stay in the first caches, calls below CACHE in the last one. */
+/* Bytes.  Smaller arrays stay in the first caches, calls below CACHE in the last
+ * one. */
 enum { LARGE = 1 << 18, CACHE = 1 << 23 };
 
 static double size(mls_t x)
@@ -57,8 +58,8 @@ static double size(mls_t x)
     return n < LARGE ? 0.0 : n;
 }
 
-/* Forward reads its inputs and writes its outputs; backward reads both, and the gradients
- * of its outputs, and writes those of its inputs.                                       */
+/* Forward reads its inputs and writes its outputs; backward reads both, and the
+ * gradients of its outputs, and writes those of its inputs. */
 static double traffic(const mls_call *k, int backward)
 {
     double in = 0.0, out = 0.0;
@@ -75,11 +76,13 @@ static void linear(mls_bench_cost *c, const mls_call *k, int backward)
     const int64_t m = k->in[0]->dim[0] * k->in[0]->dim[1], in = k->in[0]->dim[2],
                   out = k->out[0]->dim[2];
     if (!backward) {
-        mls_bench_cost_product(c, (mls_bench_shape){ 0, 1, m, out, in }, 1.0);
+        mls_bench_cost_product(c, (mls_bench_shape){0, 1, m, out, in}, 1.0);
         return;
     }
-    if (mls_tape_tracks(k->in[0])) mls_bench_cost_product(c, (mls_bench_shape){ 0, 0, m, in, out }, 1.0);
-    if (mls_tape_tracks(k->in[1])) mls_bench_cost_product(c, (mls_bench_shape){ 1, 0, out, in, m }, 1.0);
+    if (mls_tape_tracks(k->in[0]))
+        mls_bench_cost_product(c, (mls_bench_shape){0, 0, m, in, out}, 1.0);
+    if (mls_tape_tracks(k->in[1]))
+        mls_bench_cost_product(c, (mls_bench_shape){1, 0, out, in, m}, 1.0);
 }
 
 #define CUBE (512.0 * 512.0 * 512.0)
@@ -87,20 +90,21 @@ static void linear(mls_bench_cost *c, const mls_call *k, int backward)
 /* Multiply-adds at the rate of large products, whatever their shape is. */
 static void macs(mls_bench_cost *c, double n)
 {
-    mls_bench_cost_product(c, (mls_bench_shape){ 0, 1, 512, 512, 512 }, n / CUBE);
+    mls_bench_cost_product(c, (mls_bench_shape){0, 1, 512, 512, 512}, n / CUBE);
 }
 
 /* A weight among the inputs: a matrix of one "step" that is no state of the batch. */
 static int is_weight(const mls_call *k, int i)
 {
     mls_t w = k->in[i];
-    return i > 0 && w && w->dim[0] == 1 && w->dim[1] > 1 && w->dim[1] != k->in[0]->dim[1];
+    return i > 0 && w && w->dim[0] == 1 && w->dim[1] > 1 &&
+           w->dim[1] != k->in[0]->dim[1];
 }
 
-/* cfc.scan.  The first weight, [U][S + H], multiplies the input of the whole sequence as
- * one product, and its other part and the heads the state, step by step: those get the
- * rate of large products (a floor: small ones are slower).  Without dt and tau the last
- * two heads are one.                                                                    */
+/* cfc.scan.  The first weight, [U][S + H], multiplies the input of the whole sequence
+ * as one product, and its other part and the heads the state, step by step: those get
+ * the rate of large products (a floor: small ones are slower).  Without dt and tau the
+ * last two heads are one. */
 static void cfc(mls_bench_cost *c, const mls_call *k, int backward)
 {
     const int64_t m = k->in[0]->dim[0] * k->in[0]->dim[1], S = k->in[0]->dim[2];
@@ -114,8 +118,11 @@ static void cfc(mls_bench_cost *c, const mls_call *k, int backward)
     }
     const int gates = k->n_in > 3 && (k->in[2] || k->in[3]);
     rest -= (double)(U * S) + (gates ? 0.0 : last);
-    mls_bench_cost_product(c, backward ? (mls_bench_shape){ 0, 0, m, S, U } : (mls_bench_shape){ 0, 1, m, U, S }, 1.0);
-    if (backward) mls_bench_cost_product(c, (mls_bench_shape){ 1, 0, U, S, m }, 1.0);
+    mls_bench_cost_product(c,
+                           backward ? (mls_bench_shape){0, 0, m, S, U}
+                                    : (mls_bench_shape){0, 1, m, U, S},
+                           1.0);
+    if (backward) mls_bench_cost_product(c, (mls_bench_shape){1, 0, U, S, m}, 1.0);
     macs(c, (backward ? 2.0 : 1.0) * rest * (double)m);
     /* two squashed heads, a sigmoid, and the backbone; backward has their values */
     if (!backward) c->exps += 3.0 * count(k->out[0]) + (double)(m * U);
@@ -124,8 +131,8 @@ static void cfc(mls_bench_cost *c, const mls_call *k, int backward)
 }
 
 /* mamba.scan: in u, raw, B, C ...  For each of E N: dt A, exp, two multiply-adds, a
- * product; backward takes h again and has nine more.  Softplus: two exps or the like; the
- * gate one.                                                                             */
+ * product; backward takes h again and has nine more.  Softplus: two exps or the like;
+ * the gate one. */
 static void selective(mls_bench_cost *c, const mls_call *k, int backward)
 {
     const double tokens = count(k->in[0]), N = (double)k->in[2]->dim[2];
@@ -134,29 +141,30 @@ static void selective(mls_bench_cost *c, const mls_call *k, int backward)
     c->bytes += traffic(k, backward);
 }
 
-/* mixer.outer: S [N][P] of each head takes two multiply-adds for each element, which can
- * be written as products; its flops are 5 N + 4 for each channel.  Backward: three times. */
+/* mixer.outer: S [N][P] of each head takes two multiply-adds for each element, which
+ * can be written as products; its flops are 5 N + 4 for each channel.  Backward: three
+ * times. */
 static void outer(mls_bench_cost *c, const mls_op *op, const mls_call *k, int backward)
 {
     macs(c, (backward ? 3.0 : 1.0) * 0.4 * op->flops(k));
     c->bytes += traffic(k, backward);
 }
 
-/* Two products for each query and key it sees, backward five (scores again); an exp for
- * each score, and again.  Its flops are 4 D + 5 H for each pair.                        */
-static void attention(mls_bench_cost *c, const mls_op *op, const mls_call *k, int backward)
+/* Two products for each query and key it sees, backward five (scores again), at the
+ * rate of large ones: a tile can be of any shape; an exp for each score, and again. Its
+ * flops are 4 D + 5 H for each pair. */
+static void attention(mls_bench_cost *c, const mls_op *op, const mls_call *k,
+                      int backward)
 {
-    const int64_t T = k->in[0]->dim[0], D = k->in[0]->dim[2], H = k->out[1]->dim[2];
-    const double pairs = op->flops(k) / (4.0 * (double)D + 5.0 * (double)H);
-    const int64_t side = T < 1024 ? T : 1024;
-    mls_bench_cost_product(c, (mls_bench_shape){ 0, 1, side, side, D / H },
-                     (backward ? 5.0 : 2.0) * pairs * (double)H / (double)(side * side));
-    c->exps += pairs * (double)H;
+    const double D = (double)k->in[0]->dim[2], H = (double)k->out[1]->dim[2],
+                 pairs = op->flops(k) / (4.0 * D + 5.0 * H);
+    macs(c, (backward ? 5.0 : 2.0) * pairs * D);
+    c->exps += pairs * H;
     c->bytes += traffic(k, backward);
 }
 
 /* ltc.scan: a sigmoid for each synapse and substep, forward and again in backward; its
- * flops are 12 for each of them.                                                        */
+ * flops are 12 for each of them. */
 static void ltc(mls_bench_cost *c, const mls_op *op, const mls_call *k, int backward)
 {
     const double synapses = op->flops(k) / 12.0;
@@ -171,8 +179,10 @@ static void conv(mls_bench_cost *c, const mls_call *k, int backward)
     c->bytes += traffic(k, backward);
 }
 
-/* mamba.conv: the convolution of half of its input and a SiLU, for which its flops have 20. */
-static void conv_silu(mls_bench_cost *c, const mls_op *op, const mls_call *k, int backward)
+/* mamba.conv: the convolution of half of its input and a SiLU, for which its flops
+ * have 20. */
+static void conv_silu(mls_bench_cost *c, const mls_op *op, const mls_call *k,
+                      int backward)
 {
     const double n = count(k->out[0]);
     if (!backward) c->exps += n;
@@ -188,9 +198,9 @@ static int is_any(const char *name, const char *const *names)
 
 static void other(mls_bench_cost *c, const mls_op *op, const mls_call *k, int backward)
 {
-    static const char *const one_exp[] = { "sigmoid", "tanh", "silu", "gelu", "softplus", "exp",
-                                           "lecun_tanh", "log", "softmax", "gate.mix",
-                                           "cross_entropy", NULL };
+    static const char *const one_exp[] = {
+        "sigmoid",    "tanh", "silu",    "gelu",     "softplus",      "exp",
+        "lecun_tanh", "log",  "softmax", "gate.mix", "cross_entropy", NULL};
     if (!backward && is_any(op->name, one_exp))
         c->exps += count(!strcmp(op->name, "cross_entropy") ? k->in[0] : k->out[0]);
     if (op->flops) c->vector += 0.5 * op->flops(k) * (backward ? 2.0 : 1.0);
@@ -199,33 +209,44 @@ static void other(mls_bench_cost *c, const mls_op *op, const mls_call *k, int ba
 
 mls_bench_cost mls_bench_cost_of_call(const mls_op *op, const mls_call *k, int backward)
 {
-    mls_bench_cost c = { 0 };
+    mls_bench_cost c = {0};
     /* what remat runs is told itself; copies can be done without */
-    static const char *const free_of_cost[] = { "net.remat", "slice", "concat", "join",
-                                                "net.delay_read", "net.delay_push", NULL };
+    static const char *const free_of_cost[] = {
+        "net.remat",      "slice",          "concat", "join",
+        "net.delay_read", "net.delay_push", NULL};
     if (is_any(op->name, free_of_cost)) return c;
-    if (!strcmp(op->name, "linear")) linear(&c, k, backward);
-    else if (!strcmp(op->name, "cfc.scan")) cfc(&c, k, backward);
-    else if (!strcmp(op->name, "mamba.scan")) selective(&c, k, backward);
-    else if (!strcmp(op->name, "mixer.outer") && op->flops) outer(&c, op, k, backward);
-    else if (!strcmp(op->name, "attention") && op->flops) attention(&c, op, k, backward);
-    else if (!strcmp(op->name, "ltc.scan") && op->flops) ltc(&c, op, k, backward);
-    else if (!strcmp(op->name, "conv")) conv(&c, k, backward);
-    else if (!strcmp(op->name, "mamba.conv") && op->flops) conv_silu(&c, op, k, backward);
-    else other(&c, op, k, backward);
+    if (!strcmp(op->name, "linear"))
+        linear(&c, k, backward);
+    else if (!strcmp(op->name, "cfc.scan"))
+        cfc(&c, k, backward);
+    else if (!strcmp(op->name, "mamba.scan"))
+        selective(&c, k, backward);
+    else if (!strcmp(op->name, "mixer.outer") && op->flops)
+        outer(&c, op, k, backward);
+    else if (!strcmp(op->name, "attention") && op->flops)
+        attention(&c, op, k, backward);
+    else if (!strcmp(op->name, "ltc.scan") && op->flops)
+        ltc(&c, op, k, backward);
+    else if (!strcmp(op->name, "conv"))
+        conv(&c, k, backward);
+    else if (!strcmp(op->name, "mamba.conv") && op->flops)
+        conv_silu(&c, op, k, backward);
+    else
+        other(&c, op, k, backward);
     /* flops: of the products, and two for each multiply-add */
     c.flops += 2.0 * c.vector;
     if (c.bytes <= CACHE) c.near = c.bytes;
     return c;
 }
 
-/* ---- the tally -------------------------------------------------------------------------------- */
+/* ---- the tally ------------------------------------------------------------------- */
 
 static double seconds(void)
 {
     struct timespec t;
-    return clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) ? 0.0
-           : (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    return clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t)
+               ? 0.0
+               : (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 static mls_bench_op *find(mls_bench_tally *t, const char *name)
@@ -238,7 +259,8 @@ static mls_bench_op *find(mls_bench_tally *t, const char *name)
     return &t->op[t->n++];
 }
 
-static void tell(void *arg, const mls_op *op, const mls_call *k, int backward, int after)
+static void tell(void *arg, const mls_op *op, const mls_call *k, int backward,
+                 int after)
 {
     mls_bench_tally *t = arg;
     if (!after) {
@@ -259,18 +281,20 @@ static void tell(void *arg, const mls_op *op, const mls_call *k, int backward, i
     const mls_bench_cost c = mls_bench_cost_of_call(op, k, backward);
     mls_bench_cost_add(&o->cost, &c);
     o->calls += !backward;
-    if (backward) o->backward += took;
-    else o->forward += took;
+    if (backward)
+        o->backward += took;
+    else
+        o->forward += took;
 }
 
 int mls_bench_tally_open(mls_bench_tally *t, mls_arena *a)
 {
-    *t = (mls_bench_tally){ .op = mls_arena_alloc(a, MLS_TALLY_OPS * sizeof *t->op) };
-    t->watch = (mls_tape_watch){ tell, t };
+    *t = (mls_bench_tally){.op = mls_arena_alloc(a, MLS_TALLY_OPS * sizeof *t->op)};
+    t->watch = (mls_tape_watch){tell, t};
     return t->op != NULL;
 }
 
-void mls_bench_tally_reset(mls_bench_tally *t) 
+void mls_bench_tally_reset(mls_bench_tally *t)
 {
     t->n = t->depth = 0;
     t->outside[0] = t->outside[1] = t->outside_bytes = 0.0;
@@ -285,7 +309,7 @@ const mls_bench_op *mls_bench_tally_find(const mls_bench_tally *t, const char *n
 
 mls_bench_cost mls_bench_cost_of_tally(const mls_bench_tally *t)
 {
-    mls_bench_cost c = { 0 };
+    mls_bench_cost c = {0};
     for (int i = 0; i < t->n; i++) mls_bench_cost_add(&c, &t->op[i].cost);
     return c;
 }

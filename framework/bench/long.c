@@ -1,6 +1,6 @@
-/* long.c - what is claimed of long sequences, measured: generation at a steady pace from a
- * state of fixed size, training memory that grows with the length and no faster, and
- * evaluation of a sequence of any length in constant memory.                            */
+/* long.c - what is claimed of long sequences, measured: generation at a steady pace
+ * from a state of fixed size, training memory that grows with the length and no faster,
+ * and evaluation of a sequence of any length in constant memory. */
 #include "bench/bench.h"
 #include "bench/model.h"
 
@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PIECE = 1024 };                    /* steps that an evaluation takes at a time     */
+enum { PIECE = 1024 }; /* steps that an evaluation takes at a time */
 
 static mls_value *table(mls_bench *b, const char *name, const char *title)
 {
@@ -68,14 +68,20 @@ static double state_bytes(mls_run *run)
     return n;
 }
 
-typedef struct stream { mls_arena arena; mls_net *net; mls_run *run; int32_t *byte; } stream;
+typedef struct stream {
+    mls_arena arena;
+    mls_net *net;
+    mls_run *run;
+    int32_t *byte;
+} stream;
 
 /* A model to run forward, one sample, and bytes for a piece with the one after it. */
-static int open_stream(stream *s, const mls_bench *b, const char *mode, mls_bench_size size,
-                       mls_error *e)
+static int open_stream(stream *s, const mls_bench *b, const char *mode,
+                       mls_bench_size size, mls_error *e)
 {
-    *s = (stream){ .net = NULL };
-    const mls_value *spec = mls_bench_network(&s->arena, mode, size.D ? size.D : 128, e);
+    *s = (stream){.net = NULL};
+    const mls_value *spec =
+        mls_bench_network(&s->arena, mode, size.D ? size.D : 128, e);
     s->net = spec ? mls_bench_model(b->registry, spec, PIECE, 0, e) : NULL;
     s->run = s->net ? mls_run_new(s->net, 1, 0, e) : NULL;
     s->byte = mls_bench_bytes(&s->arena, PIECE + 1, 6);
@@ -85,33 +91,37 @@ static int open_stream(stream *s, const mls_bench *b, const char *mode, mls_benc
 
 static void close_stream(stream *s, mls_error *e)
 {
-    if (s->run && mls_run_error(s->run)->set) mls_error_set(e, "%s", mls_run_error(s->run)->text);
+    if (s->run && mls_run_error(s->run)->set)
+        mls_error_set(e, "%s", mls_run_error(s->run)->text);
     mls_run_free(s->run);
     mls_net_free(s->net);
     mls_arena_free(&s->arena);
 }
 
-/* ---- generation ---------------------------------------------------------------------------- */
+/* ---- generation ------------------------------------------------------------------ */
 
-/* Seconds for tokens [from, to); what comes out is chosen greedily, as a generator would. */
-static double generate(const mls_bench *b, stream *s, int32_t *token, int64_t from, int64_t to)
+/* Seconds for tokens [from, to); what comes out is chosen greedily, as a generator
+ * would. */
+static double generate(const mls_bench *b, stream *s, int32_t *token, int64_t from,
+                       int64_t to)
 {
     const mls_bench_time begin = mls_bench_now();
     for (int64_t i = from; i < to && !mls_run_error(s->run)->set && !stopped(b); i++) {
-        const mls_batch one = { .steps = 1, .batch = 1, .token = token };
+        const mls_batch one = {.steps = 1, .batch = 1, .token = token};
         mls_t y = mls_run_forward(s->run, &one, (uint64_t)i);
         int32_t best = 0;
         for (int32_t c = 1; y && c < 256; c++)
             if (y->data[c] > y->data[best]) best = c;
-        *token = (best + s->byte[i % PIECE]) % 256;        /* or it would soon repeat itself */
+        *token = (best + s->byte[i % PIECE]) % 256; /* or it would soon repeat itself */
     }
     return seconds(b, begin);
 }
 
-int mls_bench_generation(mls_bench *b, const mls_bench_row *const *row, int n, int64_t tokens,
-                         mls_bench_size size, mls_error *e)
+int mls_bench_generation(mls_bench *b, const mls_bench_row *const *row, int n,
+                         int64_t tokens, mls_bench_size size, mls_error *e)
 {
-    mls_value *list = table(b, "generation", "Generation, tokens a second after so many tokens");
+    mls_value *list =
+        table(b, "generation", "Generation, tokens a second after so many tokens");
     mls_parfor_threads(b->threads);
     for (int k = 0; k < n && !e->set && !stopped(b); k++) {
         stream s;
@@ -122,7 +132,8 @@ int mls_bench_generation(mls_bench *b, const mls_bench_row *const *row, int n, i
             whole(b, v, "bytes of state", (int64_t)state_bytes(s.run));
             for (int64_t next = 10; next <= tokens && !e->set; next *= 10) {
                 say(b, "generation", row[k]->spec, next);
-                const int64_t some = next / 10 < 1000 ? next / 10 < 100 ? 9 : next / 10 : 1000;
+                const int64_t some =
+                    next / 10 < 1000 ? next / 10 < 100 ? 9 : next / 10 : 1000;
                 generate(b, &s, &token, at, next - some);
                 const double took = generate(b, &s, &token, next - some, next);
                 at = next;
@@ -137,35 +148,38 @@ int mls_bench_generation(mls_bench *b, const mls_bench_row *const *row, int n, i
     return !e->set;
 }
 
-/* ---- growth ---------------------------------------------------------------------------------- */
+/* ---- growth ---------------------------------------------------------------------- */
 
 typedef struct cell {
     const mls_bench *b;
-    const char      *mode;
-    int64_t          T, B, D;
-    int              remat;
+    const char *mode;
+    int64_t T, B, D;
+    int remat;
 } cell;
 
 static mls_value *all_nodes(mls_arena *a, const mls_value *spec)
 {
     mls_value *list = mls_value_list(a);
     const mls_value *nodes = mls_value_get(spec, "nodes");
-    for (int i = 0; i < nodes->n; i++) mls_value_push(a, list, mls_value_string(a, nodes->key[i]));
+    for (int i = 0; i < nodes->n; i++)
+        mls_value_push(a, list, mls_value_string(a, nodes->key[i]));
     return list;
 }
 
 /* bytes above the built model, seconds of a step */
 static void step(const cell *c, double out[2], mls_error *e)
 {
-    mls_arena a = { 0 };
+    mls_arena a = {0};
     mls_value *spec = mls_bench_network(&a, c->mode, c->D, e);
     if (spec && c->remat) mls_value_set(&a, spec, "remat", all_nodes(&a, spec));
     mls_net *net = spec ? mls_bench_model(c->b->registry, spec, c->T, 0, e) : NULL;
     mls_run *run = net ? mls_run_new(net, c->B, MLS_TRAIN, e) : NULL;
-    mls_optimiser o = { .kind = MLS_ADAMW, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8 };
-    const mls_batch batch = { .steps = c->T, .batch = c->B,
-                              .token = mls_bench_bytes(&a, c->T * c->B, 4),
-                              .label = mls_bench_bytes(&a, c->T * c->B, 5) };
+    mls_optimiser o = {
+        .kind = MLS_ADAMW, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
+    const mls_batch batch = {.steps = c->T,
+                             .batch = c->B,
+                             .token = mls_bench_bytes(&a, c->T * c->B, 4),
+                             .label = mls_bench_bytes(&a, c->T * c->B, 5)};
     if (!run || !batch.token || !batch.label || !mls_optimiser_open(&o, net, &a)) {
         mls_error_set(e, "out of memory for %lld steps", (long long)c->T);
         return;
@@ -193,7 +207,10 @@ static void step(const cell *c, double out[2], mls_error *e)
 static int apart(const cell *c, double out[2], mls_error *e)
 {
     int ends[2];
-    struct { double out[2]; mls_error e; } said = { { 0.0, 0.0 }, { 0, "" } };
+    struct {
+        double out[2];
+        mls_error e;
+    } said = {{0.0, 0.0}, {0, ""}};
     if (pipe(ends)) {
         mls_error_set(e, "no pipe could be made");
         return 0;
@@ -207,29 +224,34 @@ static int apart(const cell *c, double out[2], mls_error *e)
     }
     close(ends[1]);
     size_t got = 0;
-    for (ssize_t n = 1; pid > 0 && got < sizeof said && n > 0; got += n > 0 ? (size_t)n : 0)
+    for (ssize_t n = 1; pid > 0 && got < sizeof said && n > 0;
+         got += n > 0 ? (size_t)n : 0)
         n = read(ends[0], (char *)&said + got, sizeof said - got);
     close(ends[0]);
     if (pid > 0) waitpid(pid, NULL, 0);
     if (pid < 0 || got != sizeof said)
-        mls_error_set(e, "%s: the process for %lld steps died", c->mode, (long long)c->T);
-    else if (said.e.set) mls_error_set(e, "%s: %s", c->mode, said.e.text);
+        mls_error_set(e, "%s: the process for %lld steps died", c->mode,
+                      (long long)c->T);
+    else if (said.e.set)
+        mls_error_set(e, "%s: %s", c->mode, said.e.text);
     memcpy(out, said.out, sizeof said.out);
     return !e->set;
 }
 
-int mls_bench_growth(mls_bench *b, const mls_bench_row *const *row, int n, int64_t longest,
-                     mls_bench_size size, mls_error *e)
+int mls_bench_growth(mls_bench *b, const mls_bench_row *const *row, int n,
+                     int64_t longest, mls_bench_size size, mls_error *e)
 {
-    mls_value *list = table(b, "growth", "A training step: memory above the model, and time");
-    cell c = { b, NULL, 0, size.B ? size.B : 1, size.D ? size.D : 128, 0 };
+    mls_value *list =
+        table(b, "growth", "A training step: memory above the model, and time");
+    cell c = {b, NULL, 0, size.B ? size.B : 1, size.D ? size.D : 128, 0};
     for (int k = 0; k < n && !e->set; k++)
-        for (c.T = longest < 512 ? longest : 512; c.T <= longest && !e->set && !stopped(b);
-             c.T *= 2) {
-            double out[2][2] = { { 0 } };
+        for (c.T = longest < 512 ? longest : 512;
+             c.T <= longest && !e->set && !stopped(b); c.T *= 2) {
+            double out[2][2] = {{0}};
             c.mode = row[k]->spec;
             say(b, "growth", c.mode, c.T);
-            for (c.remat = 0; c.remat < 2 && !e->set; c.remat++) apart(&c, out[c.remat], e);
+            for (c.remat = 0; c.remat < 2 && !e->set; c.remat++)
+                apart(&c, out[c.remat], e);
             mls_value *v = line(b, list, c.mode);
             const double tokens = (double)(c.T * c.B);
             whole(b, v, "steps", c.T);
@@ -244,22 +266,26 @@ int mls_bench_growth(mls_bench *b, const mls_bench_row *const *row, int n, int64
     return !e->set;
 }
 
-/* ---- a million ----------------------------------------------------------------------------------- */
+/* ---- a million ------------------------------------------------------------------- */
 
-static double evaluate(const mls_bench *b, stream *s, int64_t from, int64_t to, double *nats)
+static double evaluate(const mls_bench *b, stream *s, int64_t from, int64_t to,
+                       double *nats)
 {
     const mls_bench_time begin = mls_bench_now();
-    const mls_batch piece = { .steps = PIECE, .batch = 1, .token = s->byte, .label = s->byte + 1 };
+    const mls_batch piece = {
+        .steps = PIECE, .batch = 1, .token = s->byte, .label = s->byte + 1};
     for (int64_t i = from; i < to && !mls_run_error(s->run)->set && !stopped(b); i++)
         *nats += mls_run_loss(s->run, &piece, (uint64_t)i, NULL);
     return seconds(b, begin);
 }
 
-int mls_bench_million(mls_bench *b, const mls_bench_row *const *row, int n, int64_t tokens,
-                      mls_bench_size size, mls_error *e)
+int mls_bench_million(mls_bench *b, const mls_bench_row *const *row, int n,
+                      int64_t tokens, mls_bench_size size, mls_error *e)
 {
-    mls_value *list = table(b, "million", "Evaluation of one sequence, its states carried along");
-    const int64_t pieces = tokens > PIECE ? tokens / PIECE : 1, some = pieces < 32 ? (pieces + 1) / 2 : 16;
+    mls_value *list =
+        table(b, "million", "Evaluation of one sequence, its states carried along");
+    const int64_t pieces = tokens > PIECE ? tokens / PIECE : 1,
+                  some = pieces < 32 ? (pieces + 1) / 2 : 16;
     mls_parfor_threads(b->threads);
     for (int k = 0; k < n && !e->set && !stopped(b); k++) {
         stream s;

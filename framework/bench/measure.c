@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 typedef struct runner {
-    mls_bench  *b;
-    mls_bench_work    work;
+    mls_bench *b;
+    mls_bench_work work;
     mls_bench_result *result;
-    double     *wall, *cpu, *forward, *backward;      /* [repeats]                        */
-    int         n;
+    double *wall, *cpu, *forward, *backward; /* [repeats] */
+    int n;
 } runner;
 
 static mls_bench_size size_of(const mls_bench_row *row, mls_bench_size s)
@@ -45,12 +45,12 @@ int mls_bench_rates(mls_bench *b, mls_error *e)
     return 0;
 }
 
-/* ---- one row ------------------------------------------------------------------------------- */
+/* ---- one row --------------------------------------------------------------------- */
 
 static int once(runner *r, mls_bench_once *took, int watched, mls_error *e)
 {
     mls_bench_result *out = r->result;
-    *took = (mls_bench_once){ 0 };
+    *took = (mls_bench_once){0};
     /* what stands around a component is not its own time */
     watched |= r->work.only != NULL;
     out->ops.only = r->work.only;
@@ -77,7 +77,8 @@ static int prepare(runner *r, mls_error *e)
     if (!once(r, &took, 1, e)) return 0;
     out->saved = r->work.saved - out->ops.outside_bytes;
     out->cost = r->work.tape ? mls_bench_cost_of_tally(&out->ops) : r->work.cost;
-    const mls_bench_op *op = out->row->op ? mls_bench_tally_find(&out->ops, out->row->op) : NULL;
+    const mls_bench_op *op =
+        out->row->op ? mls_bench_tally_find(&out->ops, out->row->op) : NULL;
     if (out->row->op && !op) {
         mls_error_set(e, "%s: no op \"%s\" runs in %s", out->row->name, out->row->op,
                       out->row->spec);
@@ -96,10 +97,11 @@ static int repeat(runner *r, mls_error *e)
     mls_bench_result *out = r->result;
     mls_bench_once took;
     if (!once(r, &took, out->row->op != NULL, e)) return 0;
-    const mls_bench_op *op = out->row->op ? mls_bench_tally_find(&out->ops, out->row->op) : NULL;
+    const mls_bench_op *op =
+        out->row->op ? mls_bench_tally_find(&out->ops, out->row->op) : NULL;
     if (op) {
-        took.forward = (mls_bench_time){ op->forward, op->forward };
-        took.backward = (mls_bench_time){ op->backward, op->backward };
+        took.forward = (mls_bench_time){op->forward, op->forward};
+        took.backward = (mls_bench_time){op->backward, op->backward};
     }
     const mls_bench_time all = mls_bench_plus(took.forward, took.backward);
     const int one = out->threads == 1;
@@ -124,36 +126,40 @@ static void finish(runner *r)
     out->limit = mls_bench_limit(&out->cost, &r->b->rates);
 }
 
-/* ---- peers --------------------------------------------------------------------------------- */
+/* ---- peers ----------------------------------------------------------------------- */
 
 static void meet(runner *r, mls_error *e)
 {
-    mls_bench_peers *p = r->b->peers;
+    mls_bench *b = r->b;
     mls_bench_result *out = r->result;
-    if (!p || !r->work.write || out->row->op || e->set) return;
-    mls_arena a = { 0 };
-    const char *path = mls_arena_printf(&a, "%s/%s.h5", p->folder, out->row->name);
-    const double tolerance = out->row->tolerance > 0.0 ? out->row->tolerance : 1e-4;
-    say(r->b, "comparing", out->row->name);
-    if (r->work.write(&r->work, path, e)) {
-        const int n = mls_bench_peers_open(p, out->row->name, path, tolerance, r->b->repeats,
-                                           out->rival, e);
-        out->rivals = n > 0 ? n : 0;
+    const mls_bench_row *row = out->row;
+    if (!b->n_peers || !r->work.write || (row->op && !row->peers)) return;
+    mls_arena a = {0};
+    const char *path = mls_arena_printf(&a, "%s/%s.h5", b->peers[0].folder, row->name);
+    const double tolerance = row->tolerance > 0.0 ? row->tolerance : 1e-4;
+    say(b, "comparing", row->name);
+    r->work.write(&r->work, path, e);
+    for (int i = 0; i < b->n_peers && !e->set; i++) {
+        const int n =
+            mls_bench_peers_open(&b->peers[i], row->name, path, tolerance, b->repeats,
+                                 &out->rival[out->rivals], e);
+        if (n > 0) out->rivals += n;
     }
     unlink(path);
-    if (e->set) mls_error_prefix(e, "%s", out->row->name);
+    if (e->set) mls_error_prefix(e, "%s", row->name);
     mls_arena_free(&a);
 }
 
 static void rivals(runner *r, mls_error *e)
 {
     for (int i = 0; i < r->result->rivals && !e->set && !stopped(r->b); i++)
-        mls_bench_peers_run(r->b->peers, r->result->row->name, &r->result->rival[i], e);
+        mls_bench_peers_run(r->result->row->name, &r->result->rival[i], e);
 }
 
-/* ---- all rows -------------------------------------------------------------------------------- */
+/* ---- all rows -------------------------------------------------------------------- */
 
-static mls_bench_result *add_result(mls_bench *b, const mls_bench_row *row, mls_bench_size size)
+static mls_bench_result *add_result(mls_bench *b, const mls_bench_row *row,
+                                    mls_bench_size size)
 {
     if (b->n == b->room) {
         const int room = b->room ? 2 * b->room : 64;
@@ -172,12 +178,13 @@ static mls_bench_result *add_result(mls_bench *b, const mls_bench_row *row, mls_
     return r;
 }
 
-static int open_all(mls_bench *b, runner *all, const mls_bench_row *const *row, int n, mls_bench_size size,
-                    mls_error *e)
+static int open_all(mls_bench *b, runner *all, const mls_bench_row *const *row, int n,
+                    mls_bench_size size, mls_error *e)
 {
     const int first = b->n;
     for (int i = 0; i < n; i++)
-        if (!add_result(b, row[i], size)) mls_error_set(e, "out of memory for the results");
+        if (!add_result(b, row[i], size))
+            mls_error_set(e, "out of memory for the results");
     for (int i = 0; i < n && !e->set && !stopped(b); i++) {
         runner *r = &all[i];
         r->b = b;
@@ -204,7 +211,8 @@ static int open_all(mls_bench *b, runner *all, const mls_bench_row *const *row, 
     return !e->set;
 }
 
-int mls_bench_rows(mls_bench *b, const mls_bench_row *const *row, int n, mls_bench_size size, mls_error *e)
+int mls_bench_rows(mls_bench *b, const mls_bench_row *const *row, int n,
+                   mls_bench_size size, mls_error *e)
 {
     runner *all = calloc((size_t)n + 1, sizeof *all);
     const int first = b->n;
@@ -225,7 +233,7 @@ int mls_bench_rows(mls_bench *b, const mls_bench_row *const *row, int n, mls_ben
     for (int i = 0; i < n && !e->set; i++) {
         mls_bench_result *out = &b->result[first + i];
         if (all[i].n) finish(&all[i]);
-        mls_bench_peers_finish(b->peers, out->row->name, out->rival, out->rivals);
+        mls_bench_peers_finish(out->row->name, out->rival, out->rivals);
     }
     for (int i = 0; i < n; i++)
         if (all[i].work.self) all[i].work.close(&all[i].work);

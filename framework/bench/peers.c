@@ -13,10 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A variant that takes long is measured less often: no more once it had this much time. */
+/* A variant that takes long is measured less often: no more once it had this much
+ * time. */
 static const double ENOUGH = 8.0;
 
-/* ---- asking -------------------------------------------------------------------------------- */
+/* ---- asking ---------------------------------------------------------------------- */
 
 /* Sends one line, gets one; what it says, in p's arena. */
 static const mls_value *ask(mls_bench_peers *p, const mls_value *question, mls_error *e)
@@ -24,7 +25,8 @@ static const mls_value *ask(mls_bench_peers *p, const mls_value *question, mls_e
     const char *text = mls_value_to_json(&p->arena, question, 0);
     if (e->set) return NULL;
     if (!text || fprintf(p->to, "%s\n", text) < 0 || fflush(p->to)) {
-        mls_error_set(e, "the peers' process takes no more requests: %s", strerror(errno));
+        mls_error_set(e, "the peers' process takes no more requests: %s",
+                      strerror(errno));
         return NULL;
     }
     const ssize_t n = getline(&p->line, &p->room, p->from);
@@ -32,8 +34,10 @@ static const mls_value *ask(mls_bench_peers *p, const mls_value *question, mls_e
         mls_error_set(e, "the peers' process ended without an answer to %s", text);
         return NULL;
     }
-    const mls_value *v = mls_yaml_parse(&p->arena, p->line, (size_t)n, "the peers' answer", e);
-    const char *failed = v && !e->set ? mls_value_get_string(v, "failed", NULL, e) : NULL;
+    const mls_value *v =
+        mls_yaml_parse(&p->arena, p->line, (size_t)n, "the peers' answer", e);
+    const char *failed =
+        v && !e->set ? mls_value_get_string(v, "failed", NULL, e) : NULL;
     if (failed) mls_error_set(e, "peers: %s", failed);
     return e->set ? NULL : v;
 }
@@ -48,7 +52,7 @@ static const mls_value *ask_row(mls_bench_peers *p, const char *verb, const char
     return ask(p, q, e);
 }
 
-/* ---- the process ------------------------------------------------------------------------------ */
+/* ---- the process ----------------------------------------------------------------- */
 
 const char *mls_bench_peers_script(mls_arena *a, const char *given, mls_error *e)
 {
@@ -59,37 +63,43 @@ const char *mls_bench_peers_script(mls_arena *a, const char *given, mls_error *e
     char *slash = strrchr(self, '/');
     if (slash) *slash = '\0';
     const char *source = getenv("MLS_SOURCE");
-    const char *const place[] = { given, source ? mls_arena_printf(a, "%s/%s", source, below) : NULL,
-                                  mls_arena_printf(a, "%s/../%s", self, below), below };
+    const char *const place[] = {
+        given, source ? mls_arena_printf(a, "%s/%s", source, below) : NULL,
+        mls_arena_printf(a, "%s/../%s", self, below), below};
     for (int i = given ? 0 : 1; i < (given ? 1 : 4); i++)
         if (place[i] && !access(place[i], R_OK)) return place[i];
-    mls_error_set(e, "%s is not there: --peer-script FILE says where scripts/bench/peers.py is",
-                  given ? given : place[2]);
+    mls_error_set(
+        e, "%s is not there: --peer-script FILE says where scripts/bench/peers.py is",
+        given ? given : place[2]);
     return NULL;
 }
 
-/* The environment with as many threads for the libraries that read it when they start. */
+/* The environment with as many threads for the libraries that read it when they
+ * start. */
 static char **environment(mls_arena *a, int threads)
 {
-    static const char *const names[] = { "OPENBLAS_NUM_THREADS=", "OMP_NUM_THREADS=",
-                                         "MKL_NUM_THREADS=" };
+    static const char *const names[] = {
+        "OPENBLAS_NUM_THREADS=", "OMP_NUM_THREADS=", "MKL_NUM_THREADS="};
     int n = 0, m = 0;
     while (environ[n]) n++;
     char **all = mls_arena_alloc(a, (size_t)(n + 4) * sizeof *all);
     for (int i = 0; all && i < n; i++) {
         int ours = 0;
-        for (int j = 0; j < 3; j++) ours |= !strncmp(environ[i], names[j], strlen(names[j]));
+        for (int j = 0; j < 3; j++)
+            ours |= !strncmp(environ[i], names[j], strlen(names[j]));
         if (!ours) all[m++] = environ[i];
     }
-    for (int j = 0; all && j < 3; j++) all[m++] = mls_arena_printf(a, "%s%d", names[j], threads);
+    for (int j = 0; all && j < 3; j++)
+        all[m++] = mls_arena_printf(a, "%s%d", names[j], threads);
     if (all) all[m] = NULL;
     return all;
 }
 
-static int spawn(mls_bench_peers *p, const char *python, const char *script, mls_error *e)
+static int spawn(mls_bench_peers *p, const char *python, const char *script,
+                 mls_error *e)
 {
-    int to[2] = { -1, -1 }, from[2] = { -1, -1 };
-    char *const argv[] = { (char *)python, "-u", (char *)script, NULL };
+    int to[2] = {-1, -1}, from[2] = {-1, -1};
+    char *const argv[] = {(char *)python, "-u", (char *)script, NULL};
     char **all = environment(&p->arena, p->threads);
     if (!all || pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC)) {
         mls_error_set(e, "no pipe to the peers: %s", strerror(errno));
@@ -119,14 +129,15 @@ static const char *joined(mls_arena *a, const mls_value *v, int keys)
     const char *s = "";
     for (int i = 0; v && i < v->n; i++)
         s = mls_arena_printf(a, "%s%s%s%s%s", s, i ? ", " : "", keys ? v->key[i] : "",
-                             keys ? " " : "", v->item[i]->string ? v->item[i]->string : "");
+                             keys ? " " : "",
+                             v->item[i]->string ? v->item[i]->string : "");
     return s;
 }
 
 int mls_bench_peers_start(mls_bench_peers *p, const char *python, const char *script,
                           int threads, mls_error *e)
 {
-    *p = (mls_bench_peers){ .threads = threads, .folder = "/tmp/mls-peers-XXXXXX" };
+    *p = (mls_bench_peers){.threads = threads, .folder = "/tmp/mls-peers-XXXXXX"};
     if (!mkdtemp(p->folder)) {
         p->folder[0] = '\0';
         mls_error_set(e, "no folder could be made in /tmp: %s", strerror(errno));
@@ -143,27 +154,28 @@ int mls_bench_peers_start(mls_bench_peers *p, const char *python, const char *sc
         return 0;
     }
     p->versions = joined(a, mls_value_get(v, "versions"), 1);
+    p->torch = mls_value_get_string(mls_value_get(v, "versions"), "torch", "?", e);
     p->absent = joined(a, mls_value_get(v, "absent"), 0);
     return 1;
 }
 
 void mls_bench_peers_stop(mls_bench_peers *p)
 {
-    if (p->to) fclose(p->to);                              /* it ends with its input */
+    if (p->to) fclose(p->to); /* it ends with its input */
     if (p->from) fclose(p->from);
     if (p->pid > 0) waitpid(p->pid, NULL, 0);
     if (*p->folder) rmdir(p->folder);
     free(p->line);
     mls_arena_free(&p->arena);
-    *p = (mls_bench_peers){ 0 };
+    *p = (mls_bench_peers){0};
 }
 
-/* ---- rows --------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------ */
 
 static int check(mls_bench_peers *p, const char *row, double tolerance, int repeats,
                  mls_bench_rival *r)
 {
-    mls_error e = { 0 };
+    mls_error e = {0};
     double *x = mls_arena_alloc(&p->arena, 4 * (size_t)repeats * sizeof *x);
     const mls_value *v = ask_row(p, "check", row, "variant", r->name, &e);
     for (int i = 0; x && i < 4; i++) r->sample[i] = x + i * repeats;
@@ -171,29 +183,36 @@ static int check(mls_bench_peers *p, const char *row, double tolerance, int repe
     r->error = v ? mls_value_get_real(v, "error", NAN, &e) : NAN;
     r->saved = v ? mls_value_get_real(v, "saved", NAN, &e) : NAN;
     r->worst = v ? mls_value_get_string(v, "worst", "", &e) : "";
-    if (e.set) r->why = mls_arena_strdup(&p->arena, e.text);
+    if (e.set)
+        r->why = mls_arena_strdup(&p->arena, e.text);
     else if (!(r->error <= tolerance))
-        r->why = mls_arena_printf(&p->arena, "%s is off by %.2g, at most %g is the same work",
+        r->why = mls_arena_printf(&p->arena,
+                                  "%s is off by %.2g, at most %g is the same work",
                                   r->worst, r->error, tolerance);
     return !r->why;
 }
 
 int mls_bench_peers_open(mls_bench_peers *p, const char *row, const char *file,
-                         double tolerance, int repeats, mls_bench_rival *out, mls_error *e)
+                         double tolerance, int repeats, mls_bench_rival *out,
+                         mls_error *e)
 {
     const mls_value *v = ask_row(p, "open", row, "file", file, e);
     const mls_value *list = v ? mls_value_get(v, "variants") : NULL;
     int n = 0;
     for (; list && n < list->n && n < MLS_BENCH_RIVALS && !e->set; n++) {
-        out[n] = (mls_bench_rival){ .name = mls_value_get_string(list->item[n], "name", "", e),
-                                    .label = mls_value_get_string(list->item[n], "label", "", e) };
+        out[n] = (mls_bench_rival){
+            .peers = p,
+            
+            .name = mls_value_get_string(list->item[n], "name", "", e),
+            .label = mls_value_get_string(list->item[n], "label", "", e)};
         check(p, row, tolerance, repeats, &out[n]);
     }
     return e->set ? -1 : n;
 }
 
-int mls_bench_peers_run(mls_bench_peers *p, const char *row, mls_bench_rival *r, mls_error *e)
+int mls_bench_peers_run(const char *row, mls_bench_rival *r, mls_error *e)
 {
+    mls_bench_peers *p = r->peers;
     const int once = !strcmp(r->name, "shipped");
     if (r->why || (r->n && (once || r->spent > ENOUGH))) return 1;
     const mls_mark mark = mls_arena_mark(&p->arena);
@@ -214,14 +233,15 @@ int mls_bench_peers_run(mls_bench_peers *p, const char *row, mls_bench_rival *r,
     return !e->set;
 }
 
-void mls_bench_peers_finish(mls_bench_peers *p, const char *row, mls_bench_rival *r, int n)
+void mls_bench_peers_finish(const char *row, mls_bench_rival *r, int n)
 {
-    mls_error e = { 0 };
+    mls_error e = {0};
     for (int i = 0; i < n; i++) {
         r[i].wall = mls_bench_spread(r[i].sample[0], r[i].n);
         r[i].cpu = mls_bench_spread(r[i].sample[1], r[i].n);
         r[i].forward = mls_bench_spread(r[i].sample[2], r[i].n).median;
         r[i].backward = mls_bench_spread(r[i].sample[3], r[i].n).median;
+        if (i == 0 || r[i].peers != r[i - 1].peers)
+            ask_row(r[i].peers, "close", row, NULL, NULL, &e);
     }
-    if (n) ask_row(p, "close", row, NULL, NULL, &e);
 }

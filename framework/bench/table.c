@@ -25,7 +25,7 @@ static const char *text(const mls_bench_text *t, int i, int j)
 
 void mls_bench_text_print(const mls_bench_text *t, FILE *f, int markdown)
 {
-    int width[MLS_BENCH_COLUMNS] = { 0 };
+    int width[MLS_BENCH_COLUMNS] = {0};
     for (int j = 0; j < t->columns; j++) {
         int used = 0, most = 0;
         for (int i = 0; i < t->lines; i++) {
@@ -39,8 +39,11 @@ void mls_bench_text_print(const mls_bench_text *t, FILE *f, int markdown)
         const char *between = "";
         for (int j = 0; j < t->columns; j++) {
             if (!width[j]) continue;
-            if (markdown) fprintf(f, "| %s ", text(t, i, j));
-            else fprintf(f, *between ? "%s%*s" : "%s%-*s", between, width[j], text(t, i, j));
+            if (markdown)
+                fprintf(f, "| %s ", text(t, i, j));
+            else
+                fprintf(f, *between ? "%s%*s" : "%s%-*s", between, width[j],
+                        text(t, i, j));
             between = "  ";
         }
         fputs(markdown ? "|\n" : "\n", f);
@@ -50,7 +53,7 @@ void mls_bench_text_print(const mls_bench_text *t, FILE *f, int markdown)
     }
 }
 
-/* ---- numbers ------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------- */
 
 const char *mls_bench_short(mls_arena *a, double x)
 {
@@ -81,9 +84,9 @@ double mls_bench_ratio(double a, double b) { return b > 0.0 ? a / b : NAN; }
 
 void mls_bench_text_maps(const mls_value *list, FILE *f, int markdown)
 {
-    mls_arena a = { 0 };
-    mls_bench_text *t = list->n ? mls_bench_text_new(&a, list->item[0]->key, list->item[0]->n)
-                                : NULL;
+    mls_arena a = {0};
+    mls_bench_text *t =
+        list->n ? mls_bench_text_new(&a, list->item[0]->key, list->item[0]->n) : NULL;
     for (int i = 0; t && i < list->n; i++) {
         const mls_value *row = list->item[i];
         const char **c = mls_bench_text_line(t);
@@ -91,8 +94,10 @@ void mls_bench_text_maps(const mls_value *list, FILE *f, int markdown)
             const mls_value *v = row->item[j];
             c[j] = v->kind == MLS_V_STRING ? v->string
                    : v->kind == MLS_V_INT  ? mls_bench_grouped(&a, (double)v->integer)
-                   : v->kind == MLS_V_REAL ? (v->real >= 999.5 ? mls_bench_grouped
-                                              : mls_bench_short)(&a, v->real) : "";
+                   : v->kind == MLS_V_REAL
+                       ? (v->real >= 999.5 ? mls_bench_grouped
+                                           : mls_bench_short)(&a, v->real)
+                       : "";
         }
     }
     if (t) mls_bench_text_print(t, f, markdown);

@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-/* ---- as a value ---------------------------------------------------------------------------------- */
+/* ---- as a value ------------------------------------------------------------------ */
 
 static void real(mls_arena *a, mls_value *map, const char *key, double x)
 {
@@ -18,7 +18,7 @@ static void integer(mls_arena *a, mls_value *map, const char *key, int64_t x)
     mls_value_set(a, map, key, mls_value_int(a, x));
 }
 
-static mls_value *spread(mls_arena *a, const mls_bench_spread_of *s)
+static mls_value *spread(mls_arena *a, const mls_bench_middle *s)
 {
     mls_value *v = mls_value_map(a);
     real(a, v, "median", s->median);
@@ -30,7 +30,8 @@ static mls_value *spread(mls_arena *a, const mls_bench_spread_of *s)
 
 static mls_value *result(mls_arena *a, const mls_bench_result *r)
 {
-    mls_value *v = mls_value_map(a), *ops = mls_value_list(a), *peers = mls_value_list(a);
+    mls_value *v = mls_value_map(a), *ops = mls_value_list(a),
+              *peers = mls_value_list(a);
     const double s = mls_bench_seconds(r);
     mls_value_set(a, v, "row", mls_value_string(a, r->row->name));
     mls_value_set(a, v, "group", mls_value_string(a, r->row->group));
@@ -65,6 +66,7 @@ static mls_value *result(mls_arena *a, const mls_bench_result *r)
         const mls_bench_rival *p = &r->rival[i];
         mls_value *o = mls_value_map(a);
         mls_value_set(a, o, "peer", mls_value_string(a, p->name));
+        mls_value_set(a, o, "torch", mls_value_string(a, p->peers->torch));
         mls_value_set(a, o, "what", mls_value_string(a, p->label));
         if (p->why) mls_value_set(a, o, "left_out", mls_value_string(a, p->why));
         real(a, o, "seconds", mls_bench_rival_seconds(r, p));
@@ -84,7 +86,9 @@ static mls_value *result(mls_arena *a, const mls_bench_result *r)
 
 mls_value *mls_bench_value(const mls_bench *b, mls_arena *a, const char *command)
 {
-    mls_value *v = mls_value_map(a), *rates = mls_value_map(a), *rows = mls_value_list(a);
+    mls_value *v = mls_value_map(a), *rates = mls_value_map(a),
+              *rows = mls_value_list(a),
+              *peers = mls_value_list(a);
     mls_value_set(a, v, "command", mls_value_string(a, command));
     mls_value_set(a, v, "isa", mls_value_string(a, mls_k_isa_name(mls_k_init())));
     mls_value_set(a, v, "blas", mls_value_string(a, mls_k_blas_version()));
@@ -96,8 +100,10 @@ mls_value *mls_bench_value(const mls_bench *b, mls_arena *a, const char *command
     for (int i = 0; i < b->n; i++)
         if (b->result[i].repeats) mls_value_push(a, rows, result(a, &b->result[i]));
     mls_value_set(a, v, "rows", rows);
-    if (b->peers) mls_value_set(a, v, "peers", mls_value_string(a, b->peers->versions));
-    for (int i = 0; i < b->n_tables; i++) mls_value_set(a, v, b->table[i].name, b->table[i].list);
+    for (int i = 0; i < b->n_peers; i++)
+        mls_value_push(a, peers, mls_value_string(a, b->peers[i].versions));
+    mls_value_set(a, v, "peers", peers);
+    for (int i = 0; i < b->n_tables; i++)
+        mls_value_set(a, v, b->table[i].name, b->table[i].list);
     return v;
 }
-

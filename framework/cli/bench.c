@@ -10,34 +10,39 @@
 #include <unistd.h>
 
 const mls_flag mls_cli_bench_flags[] = {
-    { "--steps", MLS_FLAG_VALUE, "T", "steps of a sequence (1024; ltc 256)" },
-    { "--batch", MLS_FLAG_VALUE, "B", "samples (8)" },
-    { "--width", MLS_FLAG_VALUE, "D", "width (128; ltc 64)" },
-    { "--threads", MLS_FLAG_VALUE, "N", "threads (1)" },
-    { "--repeats", MLS_FLAG_VALUE, "R", "measurements of each row (7)" },
-    { "--quick", MLS_FLAG_NONE, NULL, "256 steps (ltc 64) and 3 repeats: under a minute" },
-    { "--full", MLS_FLAG_NONE, NULL, "256, 1024 and 2048 steps, one after the other" },
-    { "--events", MLS_FLAG_NONE, NULL, "instead: products with spikes at several rates" },
-    { "--ops", MLS_FLAG_NONE, NULL, "also the time of every op in the rows" },
-    { "--peers", MLS_FLAG_VALUE, "PYTHON",
-      "also the same work in PyTorch and its packages (scripts/bench/setup.sh)" },
-    { "--peer-script", MLS_FLAG_VALUE, "FILE", "the peers' side (scripts/bench/peers.py)" },
-    { "--generation", MLS_FLAG_NONE, NULL,
-      "instead: models one token after the other, up to 100,000 (--steps)" },
-    { "--growth", MLS_FLAG_NONE, NULL,
-      "instead: memory of a training step from 512 to 16,384 steps (--steps)" },
-    { "--million", MLS_FLAG_NONE, NULL,
-      "instead: models over a sequence of 1,048,576 steps (--steps)" },
-    { "--markdown", MLS_FLAG_VALUE, "FILE", "the tables for a page" },
-    { "--json", MLS_FLAG_VALUE, "FILE", "all figures, for --compare and other programs" },
-    { "--compare", MLS_FLAG_VALUE, "OLD.json", "ratios to the figures of an earlier --json" },
-    { "--list", MLS_FLAG_NONE, NULL, "the rows" },
-    { NULL, MLS_FLAG_NONE, NULL, NULL }
-};
+    {"--steps", MLS_FLAG_VALUE, "T", "steps of a sequence (1024; ltc 256)"},
+    {"--batch", MLS_FLAG_VALUE, "B", "samples (8)"},
+    {"--width", MLS_FLAG_VALUE, "D", "width (128; ltc 64)"},
+    {"--threads", MLS_FLAG_VALUE, "N", "threads (1)"},
+    {"--repeats", MLS_FLAG_VALUE, "R", "measurements of each row (7)"},
+    {"--quick", MLS_FLAG_NONE, NULL,
+     "256 steps (ltc 64) and 3 repeats: under a minute"},
+    {"--full", MLS_FLAG_NONE, NULL, "256, 1024 and 2048 steps, one after the other"},
+    {"--events", MLS_FLAG_NONE, NULL, "instead: products with spikes at several rates"},
+    {"--ops", MLS_FLAG_NONE, NULL, "also the time of every op in the rows"},
+    {"--peers", MLS_FLAG_VALUE, "PYTHON",
+     "also the same work in PyTorch (scripts/bench/setup.sh); may be repeated"},
+    {"--peer-script", MLS_FLAG_VALUE, "FILE",
+     "the peers' side (scripts/bench/peers.py)"},
+    {"--generation", MLS_FLAG_NONE, NULL,
+     "instead: models one token after the other, up to 100,000 (--steps)"},
+    {"--growth", MLS_FLAG_NONE, NULL,
+     "instead: memory of a training step from 512 to 16,384 steps (--steps)"},
+    {"--million", MLS_FLAG_NONE, NULL,
+     "instead: models over a sequence of 1,048,576 steps (--steps)"},
+    {"--markdown", MLS_FLAG_VALUE, "FILE", "the tables for a page"},
+    {"--json", MLS_FLAG_VALUE, "FILE", "all figures, for --compare and other programs"},
+    {"--compare", MLS_FLAG_VALUE, "OLD.json",
+     "ratios to the figures of an earlier --json"},
+    {"--list", MLS_FLAG_NONE, NULL, "the rows"},
+    {NULL, MLS_FLAG_NONE, NULL, NULL}};
 
 enum { MOST = 256 };
 
-typedef struct chosen { const mls_bench_row *row[MOST]; int n; } chosen;
+typedef struct chosen {
+    const mls_bench_row *row[MOST];
+    int n;
+} chosen;
 
 static void list(void)
 {
@@ -59,7 +64,7 @@ static void choose(chosen *c, const char *word, mls_error *e)
 
 static void write_json(const mls_bench *b, const char *path, mls_error *e)
 {
-    mls_arena a = { 0 };
+    mls_arena a = {0};
     FILE *f = fopen(path, "w");
     const char *text = mls_value_to_json(&a, mls_bench_value(b, &a, mls_cli_line()), 0);
     const int ok = f && text && fprintf(f, "%s\n", text) > 0;
@@ -69,17 +74,24 @@ static void write_json(const mls_bench *b, const char *path, mls_error *e)
 
 static int start_peers(mls_bench *b, const mls_args *args, mls_error *e)
 {
-    const char *python = mls_args_get(args, "--peers", NULL);
-    const char *script = python ? mls_bench_peers_script(
-        &b->arena, mls_args_get(args, "--peer-script", NULL), e) : NULL;
-    b->peers = script ? mls_arena_zalloc(&b->arena, sizeof *b->peers) : NULL;
-    if (b->peers) mls_bench_peers_start(b->peers, python, script, b->threads, e);
+    const char *given = mls_args_get(args, "--peer-script", NULL);
+    for (int i = 0; i < args->n && !e->set; i++) {
+        if (strcmp(args->name[i], "--peers")) continue;
+        if (b->n_peers == MLS_BENCH_PEERS) {
+            mls_error_set(e, "--peers: at most %d Pythons", MLS_BENCH_PEERS);
+            break;
+        }
+        const char *script = mls_bench_peers_script(&b->arena, given, e);
+        if (script)
+            mls_bench_peers_start(&b->peers[b->n_peers++], args->value[i], script,
+                                  b->threads, e);
+    }
     return !e->set;
 }
 
 /* Everything that was measured. */
-static void print(const mls_bench *b, const mls_args *args, const mls_value *was, FILE *f,
-                  int markdown, mls_error *e)
+static void print(const mls_bench *b, const mls_args *args, const mls_value *was,
+                  FILE *f, int markdown, mls_error *e)
 {
     if (markdown) fprintf(f, "`%s`\n\n", mls_cli_line());
     if (b->n) mls_bench_print(b, f, markdown);
@@ -87,7 +99,7 @@ static void print(const mls_bench *b, const mls_args *args, const mls_value *was
         fputc('\n', f);
         mls_bench_print_ops(b, f, markdown);
     }
-    if (b->peers) {
+    if (b->n_peers) {
         fputc('\n', f);
         mls_bench_print_peers(b, f, markdown);
     }
@@ -101,8 +113,8 @@ static void print(const mls_bench *b, const mls_args *args, const mls_value *was
     }
 }
 
-static void write_markdown(const mls_bench *b, const mls_args *args, const mls_value *was,
-                           const char *path, mls_error *e)
+static void write_markdown(const mls_bench *b, const mls_args *args,
+                           const mls_value *was, const char *path, mls_error *e)
 {
     FILE *f = fopen(path, "w");
     if (f) print(b, args, was, f, 1, e);
@@ -112,12 +124,13 @@ static void write_markdown(const mls_bench *b, const mls_args *args, const mls_v
 static void rows(mls_bench *b, const chosen *c, const mls_args *args, mls_bench_size s,
                  mls_error *e)
 {
-    static const int64_t all[] = { 256, 1024, 2048 };
-    const int full = mls_args_has(args, "--full"), quick = mls_args_has(args, "--quick");
+    static const int64_t all[] = {256, 1024, 2048};
+    const int full = mls_args_has(args, "--full"),
+              quick = mls_args_has(args, "--quick");
     if (!start_peers(b, args, e) || !mls_bench_rates(b, e)) return;
     for (int i = 0; i < (full ? 3 : 1) && !e->set; i++) {
         if (full) s.T = all[i];
-        chosen own = { .n = 0 }, rest = { .n = 0 };
+        chosen own = {.n = 0}, rest = {.n = 0};
         for (int j = 0; j < c->n; j++) {
             chosen *to = quick && c->row[j]->T ? &own : &rest;
             to->row[to->n++] = c->row[j];
@@ -133,18 +146,22 @@ static void rows(mls_bench *b, const chosen *c, const mls_args *args, mls_bench_
 static int tables(mls_bench *b, const chosen *c, const mls_args *args, mls_bench_size s,
                   mls_error *e)
 {
-    chosen m = { .n = 0 };
+    chosen m = {.n = 0};
     if (mls_args_has(args, "--events")) return mls_bench_events(b, s, e) || 1;
     const int generation = mls_args_has(args, "--generation"),
-              growth = mls_args_has(args, "--growth"), million = mls_args_has(args, "--million");
+              growth = mls_args_has(args, "--growth"),
+              million = mls_args_has(args, "--million");
     for (int i = 0; i < c->n; i++)
         if (!strcmp(c->row[i]->group, "training")) m.row[m.n++] = c->row[i];
     if (!generation && !growth && !million) return 0;
-    if (!m.n) mls_error_set(e, "these tables are of models: name rows of the group training, or "
-                            "none for all of them");
+    if (!m.n)
+        mls_error_set(e,
+                      "these tables are of models: name rows of the group training, or "
+                      "none for all of them");
     /* growth first: its processes are forked from one that has run nothing yet */
     if (growth && !e->set) mls_bench_growth(b, m.row, m.n, s.T ? s.T : 16384, s, e);
-    if (generation && !e->set) mls_bench_generation(b, m.row, m.n, s.T ? s.T : 100000, s, e);
+    if (generation && !e->set)
+        mls_bench_generation(b, m.row, m.n, s.T ? s.T : 100000, s, e);
     if (million && !e->set) mls_bench_million(b, m.row, m.n, s.T ? s.T : 1 << 20, s, e);
     if (b->progress) fputs("\r\033[K", b->progress);
     return 1;
@@ -157,9 +174,9 @@ static void bench(mls_bench *b, const chosen *c, const mls_args *args, mls_error
                *markdown = mls_args_get(args, "--markdown", NULL);
     /* before anything is measured: a name that is wrong must not cost the run */
     const mls_value *was = old ? mls_yaml_read(&b->arena, old, e) : NULL;
-    const mls_bench_size s = { mls_args_int(args, "--steps", 0, 1, 1 << 24, e),
-                               mls_args_int(args, "--batch", 0, 1, 1 << 20, e),
-                               mls_args_int(args, "--width", 0, 1, 1 << 16, e) };
+    const mls_bench_size s = {mls_args_int(args, "--steps", 0, 1, 1 << 24, e),
+                              mls_args_int(args, "--batch", 0, 1, 1 << 20, e),
+                              mls_args_int(args, "--width", 0, 1, 1 << 16, e)};
     if (e->set) return;
     if (!tables(b, c, args, s, e)) rows(b, c, args, s, e);
     if (e->set) return;
@@ -170,31 +187,34 @@ static void bench(mls_bench *b, const chosen *c, const mls_args *args, mls_error
 
 int mls_verb_bench(int argc, char **argv, mls_registry *r, mls_error *e)
 {
-    mls_arena a = { 0 };
+    mls_arena a = {0};
     mls_args args;
-    chosen c = { .n = 0 };
-    mls_bench b = { .registry = r, .stop = &mls_cli_stop };
+    chosen c = {.n = 0};
+    mls_bench b = {.registry = r, .stop = &mls_cli_stop};
     int status = MLS_EXIT_USAGE;
     if (mls_args_parse(&args, &a, argc, argv, mls_cli_bench_flags, e)) {
         if (mls_args_has(&args, "--list")) {
             list();
             status = MLS_EXIT_DONE;
         } else {
-            for (int i = 0; i < args.n_words && !e->set; i++) choose(&c, args.word[i], e);
+            for (int i = 0; i < args.n_words && !e->set; i++)
+                choose(&c, args.word[i], e);
             if (!args.n_words) choose(&c, NULL, e);
             b.threads = (int)mls_args_int(&args, "--threads", 1, 1, 256, e);
-            b.repeats = (int)mls_args_int(&args, "--repeats",
-                                          mls_args_has(&args, "--quick") ? 3 : 7, 1, 10000, e);
+            b.repeats =
+                (int)mls_args_int(&args, "--repeats",
+                                  mls_args_has(&args, "--quick") ? 3 : 7, 1, 10000, e);
             b.progress = isatty(2) ? stderr : NULL;
             if (!e->set) {
                 mls_cli_signals();
                 bench(&b, &c, &args, e);
-                status = e->set ? MLS_EXIT_FAILED
-                         : mls_cli_stop ? MLS_EXIT_INTERRUPTED : MLS_EXIT_DONE;
+                status = e->set         ? MLS_EXIT_FAILED
+                         : mls_cli_stop ? MLS_EXIT_INTERRUPTED
+                                        : MLS_EXIT_DONE;
             }
         }
     }
-    if (b.peers) mls_bench_peers_stop(b.peers);
+    for (int i = 0; i < b.n_peers; i++) mls_bench_peers_stop(&b.peers[i]);
     mls_bench_free(&b);
     mls_arena_free(&a);
     return status;

@@ -1,6 +1,6 @@
-"""The same layers as well as plain PyTorch can do them: what does not depend on the last
-step is done for all of them at once, what does runs on buffers made beforehand, and the
-gradients are written by hand.  Sequences are [time][sample][feature].
+"""The same layers as well as plain PyTorch can do them: what does not depend on the
+last step is done for all of them at once, what does runs on buffers made beforehand,
+and the gradients are written by hand.  Sequences are [time][sample][feature].
 
 Every function computes what the package's layer computes; peers.py compares.
 """
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch.autograd import Function
 
 
-# ---- leaky integrate-and-fire (snntorch.Leaky, fast_sigmoid, reset by subtraction) ------
+# ---- leaky integrate-and-fire (snntorch.Leaky, fast_sigmoid, reset by subtraction) ---
 
 class Leaky(Function):
     @staticmethod
@@ -48,14 +48,14 @@ class Leaky(Function):
         return c.reshape(u.shape), None, None, None
 
 
-# ---- closed-form cell (ncps CfC, mode default, one layer of backbone) -------------------
+# ---- closed-form cell (ncps CfC, mode default, one layer of backbone) ----------------
 
 GAIN, SCALE = 1.7159, 0.666                        # of lecun_tanh
 
 
 class CfC(Function):
-    """first [T][B][U]: W_x x + b, scaled; wh [U][H] scaled; heads [3 H][U] and their bias
-    with GAIN in it, or [4 H][U] with ts [T][B][H]."""
+    """first [T][B][U]: W_x x + b, scaled; wh [U][H] scaled; heads [3 H][U] with GAIN in
+    them and their bias, or [4 H][U] with ts [T][B][H]."""
 
     @staticmethod
     def forward(ctx, first, wh, heads, bias, h0, ts):
@@ -65,9 +65,8 @@ class CfC(Function):
         p = torch.empty(T, B, n * H)
         gate = torch.empty(T, B, H) if ts is not None else p[:, :, 2 * H:]
         wht, headst, h = wh.t(), heads.t(), h0
-        parts = zip(first.unbind(0), z.unbind(0), p.unbind(0), p[:, :, :2 * H].unbind(0),
-                    p[:, :, :H].unbind(0), p[:, :, H:2 * H].unbind(0), gate.unbind(0),
-                    y.unbind(0))
+        parts = zip(*(x.unbind(0) for x in (first, z, p, p[:, :, :2 * H], p[:, :, :H],
+                                            p[:, :, H:2 * H], gate, y)))
         for t, (ft, zt, pt, ff, f1, f2, st, yt) in enumerate(parts):
             torch.addmm(ft, h, wht, out=zt).tanh_()
             torch.addmm(bias, zt, headst, out=pt)
@@ -110,7 +109,8 @@ class CfC(Function):
         dts = None
         if ctx.timed:
             dts = d * slope[:, :, 3] * p[:, :, 2 * H:3 * H]
-        return (dz, dzf.t() @ before, flat.t() @ z.reshape(T * B, U), flat.sum(0), dh, dts)
+        return (dz, dzf.t() @ before, flat.t() @ z.reshape(T * B, U), flat.sum(0), dh,
+                dts)
 
 
 def cfc(x, w, h0=None, ts=None, name=""):
@@ -128,14 +128,14 @@ def cfc(x, w, h0=None, ts=None, name=""):
     return CfC.apply(F.linear(x, w0[:, :S], b0), w0[:, S:], heads, bias, h0, ts)
 
 
-# ---- liquid time-constant cell (ncps LTC, fully connected) ------------------------------
+# ---- liquid time-constant cell (ncps LTC, fully connected) ---------------------------
 
 EPSILON = 1e-8
 
 
 class LTC(Function):
-    """sense [T][B][U] twice: what the inputs add to numerator and denominator; mu, sigma,
-    we = w erev, w [i][j]; leak = gleak vleak, rest = cm + gleak, with cm over a substep.
+    """top, below [T][B][U]: what inputs add to numerator and denominator; mu, sigma,
+    we = w erev, w [i][j]; leak = gleak vleak, rest = cm + gleak, cm over a substep.
     Every sigmoid is kept, as the package's graph keeps it."""
 
     @staticmethod
@@ -203,14 +203,14 @@ def ltc(x, w, unfolds=6):
     return y * w["output_w"] + w["output_b"]
 
 
-# ---- selective scan of Mamba ------------------------------------------------------------
+# ---- selective scan of Mamba ---------------------------------------------------------
 
 CHUNK = 32
 
 
 class Scan(Function):
-    """h[t] = exp(dt A) h[t-1] + dt u B, y = h C; dt, u [T][B][E], A [E][N], b, c [T][B][N].
-    Keeps h where chunks begin, and finds the others again."""
+    """h[t] = exp(dt A) h[t-1] + dt u B, y = h C; dt, u [T][B][E], A [E][N], b, c
+    [T][B][N].  Keeps h where chunks begin, and finds the others again."""
 
     @staticmethod
     def states(dt, du, A, b, h):
@@ -237,7 +237,8 @@ class Scan(Function):
         dt, u, A, b, c, *first = ctx.saved_tensors
         T = u.shape[0]
         du, ddt, ddu = dt * u, torch.empty_like(dt), torch.empty_like(u)
-        dA, db, dc, g = torch.zeros_like(A), torch.empty_like(b), torch.empty_like(c), gh
+        dA, g = torch.zeros_like(A), gh
+        db, dc = torch.empty_like(b), torch.empty_like(c)
         for n, i in reversed(list(enumerate(range(0, T, CHUNK)))):
             part = slice(i, i + CHUNK)
             a, hs = Scan.states(dt[part], du[part], A, b[part], first[n])
@@ -259,7 +260,7 @@ class Scan(Function):
 
 
 def causal_conv(x, w, bias, past=None):
-    """x [T][B][E], w [E][1][K]: one multiply-add for each tap.  past: the K - 1 before."""
+    """x [T][B][E], w [E][1][K]: one multiply-add a tap.  past: the K - 1 before."""
     K, T = w.shape[2], x.shape[0]
     past = torch.zeros(K - 1, *x.shape[1:]) if past is None else past
     x = torch.cat([past, x])
@@ -289,7 +290,7 @@ def mamba(x, w, name="", mod_b=None, mod_c=None, state=None):
     return F.linear(y, w[name + "out_proj.weight"]), (past, h)
 
 
-# ---- attention --------------------------------------------------------------------------
+# ---- attention -----------------------------------------------------------------------
 
 FUSED = hasattr(F, "scaled_dot_product_attention")
 
@@ -302,7 +303,7 @@ def soft(q, k, v, mask):
 
 
 def causal(q, k, v, block=128):
-    """[B][H][T][d]; without a fused function by blocks of queries over the keys they see."""
+    """[B][H][T][d]; without a fused function by blocks of queries."""
     T = q.shape[2]
     if FUSED:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -315,8 +316,8 @@ def causal(q, k, v, block=128):
 
 
 def banded(q, k, v, window):
-    """The last `window` steps, itself included: blocks of `window` queries, each over its
-    own and the block before."""
+    """The last `window` steps, itself included: blocks of `window` queries, each over
+    its own and the block before."""
     B, H, T, d = q.shape
     if T <= window:
         return causal(q, k, v)

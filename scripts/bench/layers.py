@@ -28,13 +28,14 @@ class Variant:
     def __init__(self, name, label, run, weights, batch_first=False):
         self.name, self.label, self.run = name, label, run
         self.weights, self.batch_first = weights, batch_first
+        self.alone = None                    # of a part: the part, what it is fed
 
 
 def leaves(weights):
     return {name: w.clone().requires_grad_() for name, w in weights.items()}
 
 
-# ---- snntorch -----------------------------------------------------------------------------
+# ---- snntorch ------------------------------------------------------------------------
 
 def leaky_steps(neuron, steps):
     v, out = neuron.init_leaky(), []
@@ -63,7 +64,7 @@ def lif(weights, need):
     yield Variant("best", "one function", best, {})
 
 
-# ---- ncps ---------------------------------------------------------------------------------
+# ---- ncps ----------------------------------------------------------------------------
 
 def cell_steps(cell, x, h, ts=None):
     out = []
@@ -101,7 +102,7 @@ def ltc(weights, need):
         {k: v.reshape(-1) if v.shape[0] == 1 else v for k, v in weights.items()}))
 
 
-# ---- mambapy ------------------------------------------------------------------------------
+# ---- mambapy -------------------------------------------------------------------------
 
 def unbound_scan(self, x, delta, A, B, C, D, h=None):
     """MambaBlock.selective_scan_seq with its loop over unbound steps."""
@@ -136,7 +137,68 @@ def mamba(weights, need):
                   leaves(weights))
 
 
-# ---- PyTorch ------------------------------------------------------------------------------
+# ---- the selective scan of Mamba alone -----------------------------------------------
+
+def scans(need):
+    """{name: (label, scan)}; a scan takes u, raw, A, b, c, D, z, sample first, and
+    gives (h C + D u) silu(z) with step sizes softplus(raw)."""
+    def gated(scan):
+        return lambda u, raw, A, b, c, D, z: \
+            scan(u, F.softplus(raw), A, b, c, D) * F.silu(z)
+
+    def best(u, delta, A, b, c, D):
+        turn = [x.transpose(0, 1) for x in (delta, u, b, c)]
+        h0 = torch.zeros(u.shape[0], *A.shape)
+        y, _ = fn.Scan.apply(*turn[:2], A, *turn[2:], h0)
+        return torch.addcmul(y.transpose(0, 1), u, D)
+    out = {}
+    if need("mambapy"):
+        from mambapy.mamba import MambaBlock
+
+        class Self:                          # what MambaBlock's functions ask of it
+            selective_scan = MambaBlock.selective_scan
+            unbound = unbound_scan
+        out["shipped"] = "mamba.py, pscan", gated(Self().selective_scan)
+        out["package"] = "mamba.py, sequential", gated(Self().unbound)
+    out["best"] = "chunked, one function", gated(best)
+    return out
+
+
+class ScanInputs:
+    """What the block makes of its input before the scan, and what follows it."""
+
+    def __init__(self, w):
+        self.w = w
+
+    def before(self, x):
+        w = self.w
+        E, N = w["A_log"].shape
+        u, z = F.linear(x, w["in_proj.weight"]).split([E, E], 2)
+        taps = w["conv1d.weight"].reshape(E, 1, -1)
+        u = F.conv1d(u.transpose(1, 2), taps, w["conv1d.bias"],
+                     padding=taps.shape[2] - 1, groups=E)
+        u = F.silu(u[:, :, :x.shape[1]].transpose(1, 2))
+        r, b, c = F.linear(u, w["x_proj.weight"]).split(
+            [w["dt_proj.weight"].shape[1], N, N], 2)
+        return (u, F.linear(r, w["dt_proj.weight"], w["dt_proj.bias"]),
+                -torch.exp(w["A_log"]), b, c, w["D"], z)
+
+    def after(self, y):
+        return F.linear(y, self.w["out_proj.weight"])
+
+
+def scan(weights, need):
+    """In a check the whole block; what is timed begins and ends with the scan."""
+    for name, (label, run) in scans(need).items():
+        own = leaves(weights)
+        inputs = ScanInputs(own)
+        v = Variant(name, label, lambda x, w, run=run, i=inputs:
+                    i.after(run(*i.before(x))), own, True)
+        v.alone = run, inputs
+        yield v
+
+
+# ---- PyTorch -------------------------------------------------------------------------
 
 def attention(weights, need):
     D, H = weights["out_proj.weight"].shape[0], 8
@@ -150,7 +212,8 @@ def attention(weights, need):
         return net(x, x, x, attn_mask=mask, need_weights=False)[0]
 
     def best(x, w):
-        qkv = F.linear(x, w["in_proj.weight"], w["in_proj.bias"].reshape(-1)).chunk(3, 2)
+        qkv = F.linear(x, w["in_proj.weight"], w["in_proj.bias"].reshape(-1))
+        qkv = qkv.chunk(3, 2)
         y = fn.heads_back(fn.causal(*(fn.heads_of(y, H) for y in qkv)))
         return F.linear(y, w["out_proj.weight"], w["out_proj.bias"].reshape(-1))
     yield Variant("package", "nn.MultiheadAttention", package, own, True)
@@ -158,4 +221,5 @@ def attention(weights, need):
                   "blocks of queries", best, leaves(weights))
 
 
-ROWS = {"lif": lif, "cfc": cfc, "ltc": ltc, "mamba": mamba, "attention": attention}
+ROWS = {"scan": scan, "lif": lif, "cfc": cfc, "ltc": ltc, "mamba": mamba,
+        "attention": attention}

@@ -4,8 +4,8 @@ out of the packages' parts ("package") and out of functions.py ("best").
   x = embedding(token);  for each block and branch: x = x + branch(rms_norm(x));
   logits = head(rms_norm(x)).  Sequences are [time][sample][feature].
 
-snnTorch, ncps and mamba.py give the neurons, the liquid cell and the mixer; what mls has
-beside them (trace, gate, exchange) is the same few lines of PyTorch in both variants.
+snnTorch, ncps and mamba.py give the neurons, the liquid cell and the mixer; what mls
+has beside them (trace, gate, exchange) is the same few lines in both variants.
 """
 import math
 import time
@@ -41,7 +41,7 @@ def trace(s, tau=20.0):
     return (1.0 - fade) * torch.cat(out).reshape(T, B, D)
 
 
-# ---- parts --------------------------------------------------------------------------------
+# ---- parts ---------------------------------------------------------------------------
 
 class Best:
     name, label = "best", "functions.py"
@@ -97,7 +97,8 @@ class Package:
             raise ImportError("ncps or snntorch")
         import snntorch
         from ncps.torch.cfc_cell import CfCCell
-        self.neuron = snntorch.Leaky(0.9, spike_grad=snntorch.surrogate.fast_sigmoid(25))
+        self.neuron = snntorch.Leaky(
+            0.9, spike_grad=snntorch.surrogate.fast_sigmoid(25))
         self.make_cell = CfCCell
 
     def leaky(self, x, at):
@@ -141,10 +142,11 @@ class Package:
         return fn.soft(q, k, v, mask)
 
 
-# ---- wirings ------------------------------------------------------------------------------
+# ---- wirings -------------------------------------------------------------------------
 
 def encoder(p, x, at):
-    return p.leaky(F.linear(x, p.w[at + ".enc.weight"], flat(p.w[at + ".enc.bias"])), at)
+    w, b = p.w[at + ".enc.weight"], p.w[at + ".enc.bias"]
+    return p.leaky(F.linear(x, w, flat(b)), at)
 
 
 def adapter(p, s, at):
@@ -208,7 +210,8 @@ def attend(p, x, at):
     w = p.w
     qkv = F.linear(x, w[at + ".att.in_proj.weight"], flat(w[at + ".att.in_proj.bias"]))
     y = fn.heads_back(p.attention(*(fn.heads_of(z, 4) for z in qkv.chunk(3, 2))))
-    return F.linear(y, w[at + ".att.out_proj.weight"], flat(w[at + ".att.out_proj.bias"]))
+    return F.linear(y, w[at + ".att.out_proj.weight"],
+                    flat(w[at + ".att.out_proj.bias"]))
 
 
 def feed_forward(p, x, at):
@@ -222,7 +225,7 @@ ROWS = {"lm-sequential": [sequential], "lm-parallel": [parallel],
         "lm-attention": [attend, feed_forward]}
 
 
-# ---- a training step ----------------------------------------------------------------------
+# ---- a training step -----------------------------------------------------------------
 
 class Model:
     def __init__(self, row, tensors, need):
@@ -233,7 +236,7 @@ class Model:
         self.variants = {}
         for kind in (Package, Best):
             try:
-                p = kind({k: t.clone().requires_grad_() for k, t in weights.items()}, need)
+                p = kind(layers.leaves(weights), need)
             except ImportError:
                 continue
             p.optimiser = torch.optim.AdamW(p.w.values(), lr=1e-3, weight_decay=0.01)

@@ -6,10 +6,10 @@ Reads requests, one JSON object a line, and answers each with one:
   {"hello": threads}              versions, and which packages are absent
   {"open": row, "file": path}     the variants of a row; path has mls's weights, input,
                                   gradient of the output, and what mls made of them
-  {"check": row, "variant": v}    runs it, and tells how far its outputs and gradients are
-                                  from mls's, and the bytes that it keeps for backward
-  {"run": row, "variant": v}      runs it once: seconds forward and backward, on the wall
-                                  and of the processor
+  {"check": row, "variant": v}    runs it, and tells how far its outputs and gradients
+                                  are from mls's, and the bytes it keeps for backward
+  {"run": row, "variant": v}      runs it once: seconds forward and backward, on the
+                                  wall and of the processor
   {"close": row}
 
 setup.sh makes an environment for it.
@@ -40,7 +40,7 @@ def need(package):
         try:
             importlib.import_module(package)
             ABSENT[package] = None
-        except Exception as error:              # whatever is wrong with it, it is not there
+        except Exception as error:              # whatever it is, it is not there
             ABSENT[package] = "%s: %s" % (package, error)
     return ABSENT[package] is None
 
@@ -48,8 +48,11 @@ def need(package):
 def read(path):
     out = {}
     with h5py.File(path, "r") as f:
-        f.visititems(lambda name, node: out.__setitem__(name, torch.from_numpy(
-            np.ascontiguousarray(node[()]))) if isinstance(node, h5py.Dataset) else None)
+        names = []
+        f.visit(names.append)
+        for name in names:
+            if isinstance(f[name], h5py.Dataset):
+                out[name] = torch.from_numpy(np.ascontiguousarray(f[name][()]))
     return out
 
 
@@ -67,7 +70,8 @@ class Saved:
 
     def pack(self, t):
         if t.data_ptr() not in self.skip and t.numel():
-            store = t.storage() if not hasattr(t, "untyped_storage") else t.untyped_storage()
+            old = not hasattr(t, "untyped_storage")
+            store = t.storage() if old else t.untyped_storage()
             self.seen[store.data_ptr()] = store.nbytes()
         return t
 
@@ -116,7 +120,27 @@ class Layer:
             self.ready[v.name] = turn(self.x).requires_grad_(), turn(self.g)
         return self.ready[v.name]
 
-    def once(self, v):
+    def part(self, v):
+        """Forward and backward of a part of the layer, from inputs made beforehand."""
+        run, inputs = v.alone
+        x, g = self.sequence(v)
+        if v.name + " part" not in self.ready:
+            with torch.no_grad():
+                made = [t.contiguous() for t in inputs.before(x)]
+                g = g @ v.weights["out_proj.weight"]
+            self.ready[v.name + " part"] = [t.requires_grad_() for t in made], g
+        made, g = self.ready[v.name + " part"]
+        for t in made:
+            t.grad = None
+        begin = clocks()
+        y = run(*made)
+        middle = clocks()
+        y.backward(g)
+        return begin, middle, clocks()
+
+    def once(self, v, whole=False):
+        if v.alone and not whole:
+            return self.part(v)
         x, g = self.sequence(v)
         x.grad = None
         for w in v.weights.values():
@@ -129,20 +153,20 @@ class Layer:
 
     def check(self, v, saving):
         with saving(v.weights) as saved:
-            self.once(v)
+            self.once(v, whole=True)
         file = (lambda t: t) if v.batch_first else (lambda t: t.transpose(0, 1))
         x, _ = self.sequence(v)
         pairs = {"out": (self.y, file(self.made)),
                  "grad/in": (next(iter(group(self.tensors, "grad/in/").values())),
                              file(x.grad))}
-        if self.row == "lif":                   # a unit with a spike elsewhere is left out
+        if self.row == "lif":           # a unit with a spike elsewhere is left out
             same = (self.y == pairs["out"][1].detach()).all(1, keepdim=True).float()
             pairs = {k: (a * same, b * same) for k, (a, b) in pairs.items()}
             if float(1 - same.mean()) > 0.01:
                 pairs["spikes"] = torch.ones(1), torch.zeros(1)
         for name, w in v.weights.items():
             pairs["grad/" + name] = self.tensors["grad/weight/" + name], w.grad
-        return pairs, saved.bytes()
+        return pairs, 0 if v.alone else saved.bytes()
 
 
 class Server:
@@ -165,9 +189,9 @@ class Server:
 
     def open(self, row, file):
         tensors = read(file)
-        kind = Layer if row in layers.ROWS else models.Model if row in models.ROWS else None
-        if not kind:
+        if row not in layers.ROWS and row not in models.ROWS:
             return {"variants": []}
+        kind = Layer if row in layers.ROWS else models.Model
         self.rows[row] = r = kind(row, tensors, need)
         return {"variants": [{"name": v.name, "label": v.label}
                              for v in r.variants.values()]}

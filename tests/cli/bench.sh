@@ -59,8 +59,8 @@ check $? "the ops of a component are its own alone"
 FAKE_LOG=$dir/log; export FAKE_LOG
 fake="--peers /bin/sh --peer-script ${MLS_SOURCE:-.}/tests/cli/peers-fake"
 "$mls" bench cfc lm-mamba $tiny $fake --json "$dir/p.json" >"$dir/out" 2>"$dir/err" &&
-    grep -qE '^cfc +8 +64 +good +g +750 ' "$dir/out" && grep -qE '^lm-mamba +8 +64 +good ' "$dir/out" &&
-    grep -q 'fake 1.0' "$dir/out" && grep -q 'absent, and left out: nothing' "$dir/out"
+    grep -qE '^cfc +8 +64 +good +9[.]9 +g +750 ' "$dir/out" && grep -qE '^lm-mamba +8 +64 +good ' "$dir/out" &&
+    grep -q 'fake 1.0, torch 9.9; absent, and left out: nothing' "$dir/out"
 check $? "a peer stands beside the rows that it has"
 grep -qF 'left out: cfc, bad: grad/w is off by 0.5, at most 0.0001 is the same work' "$dir/out" &&
     ! grep -q '"run".*"bad"' "$dir/log" && ! grep -qE '^cfc +8 +64 +bad ' "$dir/out"
@@ -88,10 +88,10 @@ says 'are of models' 1 "$mls" bench cfc --growth; check $? "a component has no s
 # The real one, where its Python is.
 python=${MLS_PEERS:-python3}
 if "$python" -c 'import torch, h5py' >/dev/null 2>&1; then
-    "$mls" bench lif cfc ltc mamba attention lm-bidirectional lm-attention --steps 40 --batch 2 --width 64 \
+    "$mls" bench scan lif cfc ltc mamba attention lm-bidirectional lm-attention --steps 40 --batch 2 --width 64 \
         --repeats 1 --peers "$python" --peer-script "${MLS_SOURCE:-.}/scripts/bench/peers.py" \
         >"$dir/out" 2>"$dir/err" && ! grep -q '^left out' "$dir/out" &&
-        [ "$(grep -cE '^[a-z-]+ +40 +64 +best ' "$dir/out")" -eq 7 ]
+        [ "$(grep -cE '^[a-z-]+ +40 +64 +best ' "$dir/out")" -eq 8 ]
     status=$?; [ $status -eq 0 ] || cat "$dir/out" >>"$dir/err"
     check $status "PyTorch has the same outputs and gradients"
 else
