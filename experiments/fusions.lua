@@ -2,13 +2,13 @@
 -- spikes, joined by each fusion, at equal size on characters of Shakespeare.
 --
 --   mls check experiments/fusions.lua        widths found by the budget
---   mls run   experiments/fusions.lua -j2    20 minutes on 2 cores: an estimate of mls check
+--   mls run   experiments/fusions.lua -j1
 --
 -- The text is not part of the project: $MLS_DATA/tinyshakespeare/input.txt, or
 -- ../shared/data beside the repository.
 local mls = require "mls"
 
-local PARAMETERS, STEPS, LENGTH, BATCH = 135000, 2500, 128, 8
+local PARAMETERS, STEPS, LENGTH, BATCH = 135000, 600, 128, 8
 
 local fusion = {
   sum             = mls.fusion.sum { weight = "vector" },
@@ -41,9 +41,9 @@ return mls.study {
   budget  = { parameters = PARAMETERS, width = "width", fine = "extra", step = 8 },
   seeds   = 3,
   train   = { optimiser = mls.optimiser.adamw { lr = 3e-3, weight_decay = 0.1, clip = 1 },
-              steps = STEPS, batch = BATCH, evaluate_every = STEPS // 5 },
-  record  = { { "enc.spikes", every = STEPS // 5, samples = 1 },
-              { "fuse.out", every = STEPS // 5, samples = 1 } },
+              steps = STEPS, batch = BATCH, evaluate_every = STEPS // 2 },
+  record  = { { "enc.spikes", every = STEPS // 2, samples = 1 },
+              { "fuse.out", every = STEPS // 2, samples = 1 } },
   measure = { "nats", "bits", "accuracy", "spike_rate" },
   compare = { by = "nats", against = { fusion = "sum" } },
   floors  = { { name = "4-gram Witten-Bell", value = 1.669 } },

@@ -15,7 +15,7 @@ local mls = {}
 ---@field seeds? integer|integer[] a count (1 to n) or a list
 ---@field record? (string|mls.RecordRequest)[] channels that record.h5 holds; a node that a variant does not have is left out for it
 ---@field measure? string[] further columns: a metric, or a path in result.yaml such as best.loss
----@field compare? { by: string, against: table } by: the metric; against: the values that make a variant the baseline of those that agree with it in all else
+---@field compare? { by: string, against?: table, over?: string } by: the metric; against: the values that make a variant the baseline of those that agree with it in all else; over: a name of `vary`, as the folds of a cross-validation, over whose values further rows give the mean
 ---@field budget? mls.Budget equal size for all variants
 ---@field timeout? number seconds that a trial may take
 ---@field floors? { name: string, value: number }[] rows of the table to beat
@@ -1771,7 +1771,9 @@ function mls.task.dynamics(options) end
 ---@field channel? string data set of the channels of events, from 0 (default "channel")
 ---@field channels? string data set of one number, of the channels (default "channels")
 ---@field bin? number events: length of a step, in the unit of time; a step is the number of events of each channel (default 10; 1e-09 to 1e+12)
----@field normalise? "none"|"standard" standard: each feature of x less its mean and divided by its deviation, over what was observed for training (default none)
+---@field normalise? "none"|"standard"|"sample" standard: each feature of x less its mean and divided by its deviation, over what was observed for training; sample: each feature of a sample less its mean there, and all divided by their one deviation there, which takes loudness and microphone from a recording (default none)
+---@field missing? "zero"|"last" what stands for a missing value: 0, which is the mean where normalised, or what was observed last (default zero)
+---@field elapsed_input? boolean the length of the step as the last feature, for components that take no dt (default false)
 ---@field permutation? integer not 0: the steps of every sample change places in the same random way, which belongs to this number (default 0; 0 to 9.007199255e+15)
 ---@field longest? integer not 0: steps after this many are left out (default 0; 0 to 16777216)
 ---@field predict? boolean each step's target is the next step of x; labels and targets are not read (default false)

@@ -12,7 +12,7 @@ static int dry(mls_arena *a, mls_registry *r, const mls_value *config,
     double flops = 0.0, bytes = 0.0;
     int64_t parameters = 0;
     const mls_value *v =
-        mls_trial_resolve(a, r, config, &flops, &bytes, &parameters, e);
+        mls_trial_resolve(a, r, config, NULL, &flops, &bytes, &parameters, e);
     if (!v) return MLS_EXIT_FAILED;
     fprintf(stdout,
             "%s# %lld parameters, %.3g flops and %.3g MB of tensors a step\n",

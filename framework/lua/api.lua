@@ -29,7 +29,7 @@ row { class = "mls.StudySettings", help = "What mls.study takes", fields = {
   { "seeds?", "integer|integer[]", "a count (1 to n) or a list" },
   { "record?", "(string|mls.RecordRequest)[]", "channels that record.h5 holds; a node that a variant does not have is left out for it" },
   { "measure?", "string[]", "further columns: a metric, or a path in result.yaml such as best.loss" },
-  { "compare?", "{ by: string, against: table }", "by: the metric; against: the values that make a variant the baseline of those that agree with it in all else" },
+  { "compare?", "{ by: string, against?: table, over?: string }", "by: the metric; against: the values that make a variant the baseline of those that agree with it in all else; over: a name of `vary`, as the folds of a cross-validation, over whose values further rows give the mean" },
   { "budget?", "mls.Budget", "equal size for all variants" },
   { "timeout?", "number", "seconds that a trial may take" },
   { "floors?", "{ name: string, value: number }[]", "rows of the table to beat" },

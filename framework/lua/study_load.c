@@ -102,7 +102,7 @@ static int read_settings(mls_study *s, mls_error *e)
     static const char *const columns[] = { "name", "value", NULL };
     for (int i = 0; floors && floors->kind == MLS_V_LIST && i < floors->n; i++)
         mls_value_only(floors->item[i], columns, "a floor", e);
-    static const char *const compare[] = { "by", "against", NULL };
+    static const char *const compare[] = { "by", "against", "over", NULL };
     if ((v = mls_value_get(q.answer, "compare")))
         mls_value_only(v, compare, "compare", e);
     s->source = (mls_plan_source){ .registry = s->box->registry, .settings = q.answer,

@@ -56,8 +56,8 @@ static void sensible(mls_arena *a, const mls_value *config, const mls_task_shape
 }
 
 /* Resolves, opens the task and builds the network (dry: without memory). */
-static int build(mls_model *m, const mls_registry *r, const mls_value *config, int dry,
-                 mls_error *e)
+static int build(mls_model *m, const mls_registry *r, const mls_value *config,
+                 mls_kept_task *kept, int dry, mls_error *e)
 {
     mls_arena *a = &m->arena;
     m->config = mls_conf_resolve(a, config, e);
@@ -66,7 +66,9 @@ static int build(mls_model *m, const mls_registry *r, const mls_value *config, i
     mls_rec_locking(strcmp(mls_value_get_string(m->config, "locking", "on", e), "off"));
     m->seed = (uint64_t)mls_value_get_int(m->config, "seed", 1, e);
     m->batch = mls_value_get_int(m->train, "batch", 8, e);
-    m->feed = mls_feed_open(r, mls_value_get(m->config, "task"), m->seed, e);
+    m->lent = kept != NULL;
+    m->feed = kept ? mls_kept_task_open(kept, r, m->config, e)
+                   : mls_feed_open(r, mls_value_get(m->config, "task"), m->seed, e);
     if (!m->feed) return 0;
     meets(a, m->config, mls_feed_shape(m->feed), e);
     if (e->set) return 0;
@@ -117,7 +119,7 @@ int mls_model_open(mls_model *m, const mls_registry *r, const mls_value *config,
                    const mls_sink *sink, mls_error *e)
 {
     *m = (mls_model){ 0 };
-    if (!build(m, r, config, 0, e)) return 0;
+    if (!build(m, r, config, NULL, 0, e)) return 0;
     identify(m, r);
     m->loop = mls_loop_new(m->net, m->feed, m->train, m->seed, sink, e);
     return m->loop != NULL;
@@ -127,7 +129,7 @@ void mls_model_close(mls_model *m)
 {
     if (m->loop) mls_loop_free(m->loop);
     if (m->net) mls_net_free(m->net);
-    if (m->feed) mls_feed_free(m->feed);
+    if (m->feed && !m->lent) mls_feed_free(m->feed);
     mls_arena_free(&m->arena);
     *m = (mls_model){ 0 };
 }
@@ -197,14 +199,47 @@ int mls_model_load(mls_model *m, const mls_registry *r, const char *dir,
     return found;
 }
 
+static void hash_task(mls_arena *a, const mls_value *task, int64_t seed, char hash[65])
+{
+    mls_value *all = mls_value_map(a);
+    if (task) mls_value_set(a, all, "task", mls_value_copy(a, task));
+    mls_value_set(a, all, "seed", mls_value_int(a, seed));
+    mls_value_hash(all, hash);
+}
+
+mls_feed *mls_kept_task_open(mls_kept_task *k, const mls_registry *r,
+                             const mls_value *config, mls_error *e)
+{
+    char hash[65];
+    mls_arena a = { 0 };
+    const mls_value *task = mls_value_get(config, "task");
+    const int64_t seed = mls_value_get_int(config, "seed", 1, e);
+    hash_task(&a, task, seed, hash);
+    if (!k->feed || (strcmp(hash, k->asked) && strcmp(hash, k->resolved))) {
+        mls_kept_task_free(k);
+        k->feed = mls_feed_open(r, task, (uint64_t)seed, e);
+        memcpy(k->asked, hash, sizeof hash);
+        if (k->feed) hash_task(&a, mls_feed_resolved(k->feed, &a), seed, k->resolved);
+    }
+    mls_arena_free(&a);
+    return k->feed;
+}
+
+void mls_kept_task_free(mls_kept_task *k)
+{
+    if (k->feed) mls_feed_free(k->feed);
+    *k = (mls_kept_task){ 0 };
+}
+
 mls_value *mls_trial_resolve(mls_arena *a, const mls_registry *r,
-                             const mls_value *config, double *flops_per_step,
-                             double *bytes, int64_t *parameters, mls_error *e)
+                             const mls_value *config, mls_kept_task *kept,
+                             double *flops_per_step, double *bytes, int64_t *parameters,
+                             mls_error *e)
 {
     mls_model m = { 0 };
     mls_cost cost = { 0 };
     mls_value *out = NULL;
-    if (build(&m, r, config, 1, e) &&
+    if (build(&m, r, config, kept, 1, e) &&
         mls_net_cost(m.net, mls_feed_shape(m.feed)->steps, m.batch, &cost, e)) {
         const double n = (double)mls_value_get_int(m.train, "accumulate", 1, e);
         if (flops_per_step) *flops_per_step = cost.flops * n;

@@ -12,6 +12,7 @@ typedef struct mls_model {
     mls_value *config;           /* every option filled in                            */
     mls_value *train;            /* its map train                                     */
     mls_feed  *feed;
+    int        lent;             /* 1: the feed is another's                           */
     mls_net   *net;
     mls_loop  *loop;
     uint64_t   seed;

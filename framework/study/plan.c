@@ -33,6 +33,7 @@ typedef struct maker {
     int64_t                seed;
     const mls_value       *point;
     const mls_budget      *budget;
+    mls_kept_task         *task;
 } maker;
 
 typedef struct resolved {
@@ -109,8 +110,8 @@ static resolved resolve(const maker *m, mls_arena *a, const mls_value *point, ml
     paths(a, config, point, e);
     config = e->set ? NULL : mls_conf_resolve(a, config, e);
     if (config && !e->set)
-        r.config = mls_trial_resolve(a, m->s->registry, config, &r.flops, &r.bytes,
-                                     &r.parameters, e);
+        r.config = mls_trial_resolve(a, m->s->registry, config, m->task, &r.flops,
+                                     &r.bytes, &r.parameters, e);
     return r;
 }
 
@@ -186,12 +187,10 @@ static void identify(mls_arena *a, const mls_registry *r, mls_plan_trial *t, mls
 /* Steps of the training; 0 when only the clock ends it. */
 static int64_t steps_of(const maker *m, const mls_value *config, mls_error *e)
 {
-    mls_feed *f = mls_feed_open(m->s->registry, mls_value_get(config, "task"),
-                                (uint64_t)m->seed, e);
+    mls_feed *f = mls_kept_task_open(m->task, m->s->registry, config, e);
     if (!f)
         return 0;
     const int64_t n = mls_loop_planned(mls_value_get(config, "train"), f, e);
-    mls_feed_free(f);
     return n < INT64_MAX ? n : 0;
 }
 
@@ -281,7 +280,8 @@ static void recorded(mls_arena *a, const mls_value *record, const mls_plan *p, m
 void mls_plan_make(mls_arena *a, const mls_plan_source *s, const char *const *filter,
                    int n_filters, int smoke, mls_plan *out, mls_error *e)
 {
-    maker m = { .s = s, .settings = s->settings, .a = a };
+    mls_kept_task task = { 0 };
+    maker m = { .s = s, .settings = s->settings, .a = a, .task = &task };
     mls_grid grid;
     int64_t *seed;
     int n_seeds;
@@ -309,6 +309,7 @@ void mls_plan_make(mls_arena *a, const mls_plan_source *s, const char *const *fi
         mls_error_set(e, "no memory for the plan");
     for (int i = 0; i < grid.n && !e->set; i++)
         plan_variant(&m, grid.point[i], i, seed, n_seeds, out, e);
+    mls_kept_task_free(&task);
     out->n_variants = grid.n;
     if (!e->set && n_filters == 0)
         recorded(a, mls_value_get(m.settings, "record"), out, e);

@@ -58,6 +58,27 @@ static void baseline(const mls_value *against, const mls_grid *all, mls_error *e
     mls_arena_free(&a);
 }
 
+static void over(const mls_value *v, const mls_value *against, const mls_grid *all,
+                 mls_error *e)
+{
+    mls_arena a = { 0 };
+    const char *where = mls_value_where(&a, v), *near = NULL;
+    const char *name = v->kind == MLS_V_STRING ? v->string : NULL;
+    int known = 0;
+    for (int i = 0; name && i < all->n; i++) {
+        known |= mls_value_get(all->point[i], name) != NULL;
+        if (!near) near = mls_error_nearest(name, all->point[i]->key, all->point[i]->n);
+    }
+    if (!known)
+        mls_error_set(e, "%s`compare.over` is a name of `vary`, as \"speaker\"; found %s%s%s%s%s",
+                      where, name ? "\"" : "", name ? name : mls_value_kind_name(v),
+                      name ? "\"" : "", near ? ", did you mean " : "", near ? near : "");
+    else if (mls_value_get(against, name))
+        mls_error_set(e, "%s`compare.over`: \"%s\" is in `against` too, and there is no "
+                      "difference between means over it", where, name);
+    mls_arena_free(&a);
+}
+
 static void floors(const mls_value *list, mls_error *e)
 {
     mls_arena a = { 0 };
@@ -80,6 +101,8 @@ void mls_study_settings_check(const mls_value *settings, const mls_grid *all, ml
         figure(v, "compare.by", e);
     if ((v = mls_value_get(compare, "against")))
         baseline(v, all, e);
+    if ((v = mls_value_get(compare, "over")) && !e->set)
+        over(v, mls_value_get(compare, "against"), all, e);
     v = mls_value_get(settings, "measure");
     if (v && v->kind != MLS_V_LIST && v->n + (v->kind != MLS_V_MAP) > 0)
         mls_error_set(e, "%s`measure` is a list of names, as { \"loss\", \"spike_rate\" }, "

@@ -48,7 +48,6 @@ static double *reals(columns *c, const char *path, int rows, const char *unit)
 static void variants(columns *c, const mls_table *t)
 {
     const int n = t->n_lines;
-    static const char *const kinds[] = { "variant", "floor", "missing" };
     const char **kind = texts(c, "/variants/kind", n), **label = texts(c, "/variants/label", n),
         **reason = texts(c, "/variants/reason", n);
     double *x[11] = { NULL };
@@ -63,7 +62,7 @@ static void variants(columns *c, const mls_table *t)
         return;
     for (int i = 0; i < n; i++) {
         const mls_table_line *l = &t->line[i];
-        kind[i] = kinds[l->kind];
+        kind[i] = mls_table_kind(l->kind);
         label[i] = l->label;
         reason[i] = l->reason ? l->reason : "";
         const double row[11] = { l->by.n, l->by.mean, l->by.sd, l->to.value, l->to.low,

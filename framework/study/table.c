@@ -1,5 +1,6 @@
 #include "study/table.h"
 
+#include "study/folds.h"
 #include "study/grid.h"
 
 #include <math.h>
@@ -119,7 +120,8 @@ static void add_variant(mls_arena *a, mls_table *out, const mls_table_trial *t, 
     double *x;
     int64_t *seed;
     mls_table_line *l = &out->line[out->n_lines++];
-    *l = (mls_table_line){ .kind = MLS_LINE_VARIANT, .label = t[first].label };
+    *l = (mls_table_line){ .kind = MLS_LINE_VARIANT, .label = t[first].label,
+                           .point = t[first].point };
     const int nx = values(a, t, n, v, out->by, &x, &seed);
     l->by = mls_study_moments(x, nx);
     l->parameters = (double)t[first].parameters;
@@ -163,6 +165,12 @@ static void read_measures(mls_arena *a, const mls_value *settings, mls_table *ou
     }
 }
 
+const char *mls_table_kind(mls_line_kind kind)
+{
+    static const char *const name[] = { "variant", "floor", "missing", "mean" };
+    return name[kind];
+}
+
 void mls_table_make(mls_arena *a, const mls_value *settings, const mls_table_trial *trial,
                     int n, mls_table *out, mls_error *e)
 {
@@ -172,7 +180,8 @@ void mls_table_make(mls_arena *a, const mls_value *settings, const mls_table_tri
     *out = (mls_table){ .trial = trial, .n_trials = n };
     out->study = mls_value_get_string(settings, "name", "study", e);
     out->by = mls_value_get_string(compare, "by", "loss", e);
-    out->line = mls_arena_alloc(a, (size_t)(2 * n + (floors ? floors->n : 0) + 1)
+    out->over = mls_value_get_string(compare, "over", NULL, e);
+    out->line = mls_arena_alloc(a, (size_t)(3 * n + (floors ? floors->n : 0) + 1)
                                 * sizeof *out->line);
     read_measures(a, settings, out);
     if (!out->line || e->set) {
@@ -186,6 +195,7 @@ void mls_table_make(mls_arena *a, const mls_value *settings, const mls_table_tri
         if (first)
             add_variant(a, out, trial, n, i, against);
     }
+    if (out->over) mls_folds_add(a, out, against);
     for (int i = 0; i < n; i++)
         if (!trial[i].result)
             add_row(out, MLS_LINE_MISSING,

@@ -51,7 +51,7 @@ static void fill(const mls_table *t, grid *g)
         snprintf(c[0], CELL, "%s", l->label);
         if (l->kind == MLS_LINE_MISSING)
             continue;
-        if (l->kind == MLS_LINE_VARIANT)
+        if (l->kind == MLS_LINE_VARIANT || l->kind == MLS_LINE_MEAN)
             snprintf(c[1], CELL, "%d", l->by.n);
         put(c[2], "%.4f", l->by.mean);
         put(c[3], "%.4f", l->by.sd);
@@ -104,9 +104,12 @@ char *mls_table_text(mls_arena *a, const mls_table *t)
         n += (size_t)snprintf(text + n, room - n, "\n");
     }
     if (t->compared)
-        snprintf(text + n, room - n, "intervals: Student's t, %s\n", t->paired
+        n += (size_t)snprintf(text + n, room - n, "intervals: Student's t, %s\n", t->paired
                  ? "differences paired by seed (W: Welch, not paired)"
                  : "Welch, not paired");
+    if (t->over)
+        snprintf(text + n, room - n, "mean over %s: n, sd and interval are over its values, "
+                 "each by its mean over seeds\n", t->over);
     return text;
 }
 
@@ -133,7 +136,6 @@ static char *real(mls_arena *a, double x)
 
 char *mls_table_csv(mls_arena *a, const mls_table *t)
 {
-    static const char *const kinds[] = { "variant", "floor", "missing" };
     char *head = mls_arena_printf(a, "kind,variant,n,%s,sd,difference,low,high,method,"
                                   "parameters,tokens_per_second,memory_bytes,spike_rate",
                                   t->by);
@@ -149,7 +151,7 @@ char *mls_table_csv(mls_arena *a, const mls_table *t)
         const mls_table_line *l = &t->line[i];
         const char *method = isnan(l->to.value) ? "" : l->to.paired ? "paired" : "welch";
         n += (size_t)snprintf(text + n, room - n,
-            "%s,%.4000s,%d,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s", kinds[l->kind],
+            "%s,%.4000s,%d,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s", mls_table_kind(l->kind),
             quoted(a, l->label), l->kind == MLS_LINE_MISSING ? 0 : l->by.n,
             real(a, l->by.mean), real(a, l->by.sd), real(a, l->to.value),
             real(a, l->to.low), real(a, l->to.high), method, real(a, l->parameters),

@@ -18,7 +18,8 @@
 
 static const char *const GROUP[3] = { "/train/", "/validation/", "/test/" };
 
-enum { AS_THEY_ARE, STANDARD };
+enum { AS_THEY_ARE, STANDARD, SAMPLE };
+enum { ZERO, LAST };
 enum { SQUARED, ABSOLUTE, BINARY };
 
 typedef struct hdf5 {
@@ -27,13 +28,14 @@ typedef struct hdf5 {
         *channels, *test_by;
     double      validation, test, bin;
     int64_t     test_from, test_to, permutation, longest;
-    int         normalise, predict, loss;
+    int         normalise, missing, predict, elapsed_input, loss;
     /* after open */
     data        d;
     group       group[3];
     int         of[3];                              /* which group a split is from       */
     int64_t    *pick[3], count[3];                  /* samples of each split             */
-    int64_t     input;
+    int64_t     input;                              /* of a step: x, observed, elapsed   */
+    int         seen;                               /* 1: observed is among them         */
     float      *mean, *scale;                       /* [F] of x, or NULL                 */
     int64_t    *order;                              /* [T] of steps, or NULL             */
 } hdf5;
@@ -231,12 +233,18 @@ static void open(mls_ctx *c, void *self, mls_task_shape *shape)
         dt |= s->group[k].a[DT].data != NULL;
         seen |= s->group[k].a[OBSERVED].data != NULL;
     }
-    if (s->normalise == STANDARD && s->d.events)
+    if (s->normalise != AS_THEY_ARE && s->d.events)
         mls->fail(c, "normalise: events are counted and have no values to normalise");
     else if (s->normalise == STANDARD) set_scale(c, s);
     if (s->permutation) set_order(c, s);
     if (s->longest && s->d.T > s->longest) s->d.T = s->longest;
-    s->input = s->d.F * (1 + seen);
+    if (s->elapsed_input && !dt) {
+        mls->fail(c, "%s: elapsed_input needs the length of each step, but there is no %s",
+                  s->path, s->dt);
+        return;
+    }
+    s->seen = seen;
+    s->input = s->d.F * (1 + seen) + s->elapsed_input;
     *shape = (mls_task_shape){
         .steps = s->d.T,
         .input = s->input,
@@ -253,7 +261,7 @@ static int64_t count(const void *self, int split)
     return ((const hdf5 *)self)->count[split];
 }
 
-/* Values of one step, and behind them what was observed. */
+/* Values of one step, behind them what was observed, and last the length of the step. */
 static void put_step(const hdf5 *s, const group *g, int64_t row, float *out)
 {
     const int64_t F = s->d.F;
@@ -262,8 +270,42 @@ static void put_step(const hdf5 *s, const group *g, int64_t row, float *out)
     for (int64_t f = 0; f < F; f++) {
         out[f] = s->mean ? (x[f] - s->mean[f]) * s->scale[f] : x[f];
         if (seen && seen[f] == 0.0f) out[f] = 0.0f;
-        if (s->input > F) out[F + f] = seen && seen[f] == 0.0f ? 0.0f : 1.0f;
+        if (s->seen) out[F + f] = seen && seen[f] == 0.0f ? 0.0f : 1.0f;
     }
+    if (s->elapsed_input) out[s->input - 1] = g->a[DT].data ? g->a[DT].data[row] : 1.0f;
+}
+
+/* One sample: each feature less its mean over what was observed of it, and all divided by
+ * one deviation, so that a quiet feature stays quiet. */
+static void level(const hdf5 *s, int64_t n, float *x)
+{
+    const int64_t F = s->d.F, width = s->input;
+    double all = 0.0, q = 0.0;
+    for (int64_t f = 0; f < F; f++) {
+        double n_seen = 0.0, mean = 0.0;
+        for (int64_t t = 0; t < n; t++)
+            if (!s->seen || x[t * width + F + f] != 0.0f)
+                mean += (x[t * width + f] - mean) / ++n_seen;
+        for (int64_t t = 0; t < n; t++)
+            if (!s->seen || x[t * width + F + f] != 0.0f) {
+                const double d = x[t * width + f] - mean;
+                x[t * width + f] = (float)d;
+                q += d * d;
+            }
+        all += n_seen;
+    }
+    const float scale = q > 0.0 ? (float)sqrt(all / q) : 0.0f;
+    for (int64_t t = 0; t < n; t++)
+        for (int64_t f = 0; f < F; f++) x[t * width + f] *= scale;
+}
+
+/* What is missing becomes what was observed last, where there is such a step. */
+static void carry(const hdf5 *s, int64_t n, float *x)
+{
+    const int64_t F = s->d.F, width = s->input;
+    for (int64_t t = 1; t < n; t++)
+        for (int64_t f = 0; f < F; f++)
+            if (x[t * width + F + f] == 0.0f) x[t * width + f] = x[(t - 1) * width + f];
 }
 
 /* Events into bins; how many of them there are. */
@@ -301,7 +343,7 @@ static void put_next(const hdf5 *s, const mls_sample *in, int64_t n, float *targ
     for (int64_t t = 0; t < n; t++)
         for (int64_t f = 0; f < F; f++) {
             const float *next = in->x + (t + 1) * width;
-            const int there = t + 1 < n && (width == F || next[F + f] != 0.0f);
+            const int there = t + 1 < n && (!s->seen || next[F + f] != 0.0f);
             target[t * F + f] = there ? next[f] : NAN;
         }
 }
@@ -320,6 +362,8 @@ static void fill(mls_ctx *c, const void *self, int split, int64_t index, uint64_
     else
         for (int64_t t = 0; t < n; t++)
             put_step(s, g, g->start[i] + (s->order ? s->order[t] : t), out->x + t * s->input);
+    if (s->normalise == SAMPLE) level(s, n, out->x);
+    if (s->missing == LAST && s->seen) carry(s, n, out->x);
     out->steps = n;
     if (g->a[DT].data && out->dt)
         memcpy(out->dt, g->a[DT].data + g->start[i], (size_t)n * sizeof(float));
@@ -352,9 +396,16 @@ static const mls_option options[] = {
     MLS_OPT(hdf5, bin, MLS_REAL, 10, 1e-9, 1e12, NULL,
             "events: length of a step, in the unit of time; a step is the number of events "
             "of each channel"),
-    MLS_OPT_CHOICE(hdf5, normalise, "none|standard",
+    MLS_OPT_CHOICE(hdf5, normalise, "none|standard|sample",
                    "standard: each feature of x less its mean and divided by its deviation, "
-                   "over what was observed for training"),
+                   "over what was observed for training; sample: each feature of a sample "
+                   "less its mean there, and all divided by their one deviation there, "
+                   "which takes loudness and microphone from a recording"),
+    MLS_OPT_CHOICE(hdf5, missing, "zero|last",
+                   "what stands for a missing value: 0, which is the mean where normalised, "
+                   "or what was observed last"),
+    MLS_OPT(hdf5, elapsed_input, MLS_BOOL, 0, 0, 0, NULL,
+            "the length of the step as the last feature, for components that take no dt"),
     MLS_OPT(hdf5, permutation, MLS_INT, 0, 0, 9007199254740992.0, NULL,
             "not 0: the steps of every sample change places in the same random way, "
             "which belongs to this number"),

@@ -230,6 +230,36 @@ static void normalised(void **state)
     }
 }
 
+/* Rows 3, 4, 5 of the ragged file: (-, 7), (8, -), (10, 11), steps of 1.5, 2 and 2.5. */
+static void by_the_sample(void **state)
+{
+    (void)state;
+    mls_task_shape shape;
+    ragged_file();
+    const char *path = dir_path("ragged.h5");
+    float x[50];
+    int32_t label;
+    mls_sample s = { .steps = 10, .x = x, .label = &label };
+    void *self = open_task(&shape, "path", path, "normalise", "2", NULL);
+    if (error.set) fail_msg("%s", error.text);
+    component->task->fill(&ctx, self, 0, 2, 1, &s);
+    /* less 9 and 9: -1, 1 and -2, 2, whose one deviation is the root of 10 / 4 */
+    static const double want[12] = { 0, -2, 0, 1, -1, 0, 1, 0, 1, 2, 1, 1 };
+    for (int i = 0; i < 12; i++)
+        assert_true(fabs(x[i] - want[i] / (i % 4 < 2 ? sqrt(2.5) : 1)) < 1e-6);
+
+    self = open_task(&shape, "path", path, "missing", "1", "elapsed_input", "1", NULL);
+    if (error.set) fail_msg("%s", error.text);
+    assert_int_equal(shape.input, 5);
+    s.steps = 10;
+    component->task->fill(&ctx, self, 0, 2, 1, &s);
+    static const float last[15] = { 0, 7, 0, 1, 1.5f, 8, 7, 1, 0, 2, 10, 11, 1, 1, 2.5f };
+    assert_memory_equal(x, last, sizeof last);
+
+    open_task(&shape, "path", path, "elapsed_input", "1", "dt", "none", NULL);
+    assert_non_null(strstr(error.text, "elapsed_input needs the length of each step"));
+}
+
 static void events_in_bins(void **state)
 {
     (void)state;
@@ -365,8 +395,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lengths_and_missing_values), cmocka_unit_test(held_out_by_a_field),
-        cmocka_unit_test(normalised),                 cmocka_unit_test(events_in_bins),
-        cmocka_unit_test(binary_channels),
+        cmocka_unit_test(normalised),                 cmocka_unit_test(by_the_sample),
+        cmocka_unit_test(events_in_bins),             cmocka_unit_test(binary_channels),
         cmocka_unit_test(steps_change_places),        cmocka_unit_test(misfits),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -11,7 +11,7 @@ say () {                                    # say STATUS NAME [directive]
   if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi
 }
 
-for study in integration_modes text_modes cheetah mixers liquids fusions encoders \
+for study in integration_modes text_modes cheetah mixers liquids fusions encoders physionet \
     spiking_losses; do
   file=$MLS_SOURCE/experiments/$study.lua
   "$mls" run "$file" --smoke -j2 --results "$out" > "$out/$study.txt" 2> "$out/$study.err"

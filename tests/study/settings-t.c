@@ -32,6 +32,7 @@ static void good(void **state)
     expect(VARY "compare: { by: test.loss, against: { mode: a, n: 2 } }\n"
            "measure: [nats, validation.bits, spike_rate]\n"
            "floors: [{ name: chance, value: 1 }]\ntimeout: 600", "");
+    expect(VARY "compare: { by: loss, against: { mode: a }, over: n }", "");
     expect("measure: {}\nfloors: {}", "");          /* what Lua makes of an empty table */
 }
 
@@ -43,6 +44,9 @@ static void bad(void **state)
     expect(VARY "compare: { by: loss, against: { mode: c } }", "no variant has mode=c");
     expect(VARY "compare: { by: loss, against: { mod: a } }", "no variant has mod=a");
     expect(VARY "compare: { by: loss, against: a }", "is a map of values");
+    expect(VARY "compare: { by: loss, over: m }", "found \"m\", did you mean n");
+    expect(VARY "compare: { by: loss, over: [n] }", "found a list");
+    expect(VARY "compare: { by: loss, against: { n: 1 }, over: n }", "is in `against` too");
     expect(VARY "measure: loss", "`measure` is a list of names");
     expect(VARY "measure: [1]", "found an integer");
     expect(VARY "measure: [acuracy]", "did you mean \"accuracy\"?");

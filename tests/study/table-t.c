@@ -94,6 +94,53 @@ static void a_failure_is_a_row(void **state)
                            "mode=b seed=2  crashed: SIGSEGV in layer0.mix, step 41"));
 }
 
+/* Modes a and b on folds 0, 1, 2 with two seeds each; a fold's own level is far greater
+ * than what the modes differ by, so that only pairs by fold can tell them apart.         */
+static void means_over_folds(void **state)
+{
+    static const double level[3] = { 1.0, 2.0, 4.0 }, less[3] = { 0.1, 0.2, 0.3 };
+    mls_table_trial t[12];
+    mls_table table;
+    mls_error e = { 0 };
+    mls_value *settings = mls_value_map(&arena), *compare = mls_value_map(&arena);
+    (void)state;
+    for (int i = 0; i < 12; i++) {
+        const int fold = i % 6 / 2, b = i / 6, seed = i % 2;
+        mls_value *p = point(b ? "b" : "a");
+        mls_value_set(&arena, p, "fold", mls_value_int(&arena, fold));
+        t[i] = (mls_table_trial){ .id = "0", .label = "one", .point = p, .variant = i / 2,
+            .seed = 1 + seed, .parameters = b ? 200 : 100,
+            .result = result(level[fold] - b * less[fold] + (seed ? 0.01 : -0.01)) };
+    }
+    mls_value_set(&arena, compare, "by", mls_value_string(&arena, "loss"));
+    mls_value_set(&arena, compare, "over", mls_value_string(&arena, "fold"));
+    mls_value_set(&arena, compare, "against", point("a"));
+    mls_value_set(&arena, settings, "compare", compare);
+    mls_table_make(&arena, settings, t, 12, &table, &e);
+    assert_false(e.set);
+    assert_int_equal(table.n_lines, 8);
+    const mls_table_line *a = &table.line[6], *b = &table.line[7];
+    assert_int_equal(a->kind, MLS_LINE_MEAN);
+    assert_string_equal(b->label, "mode=b, mean over fold");
+    assert_true(a->baseline && !b->baseline && isnan(a->to.value));
+    assert_int_equal(b->by.n, 3);
+    assert_true(fabs(a->by.mean - 7.0 / 3.0) < 1e-12);
+    assert_true(fabs(a->by.sd - sqrt(7.0 / 3.0)) < 1e-12);
+    assert_true(b->to.paired);
+    assert_true(fabs(b->to.value + 0.2) < 1e-12);
+    assert_true(fabs(b->to.low + 0.2 + 0.1 * 4.302653 / sqrt(3.0)) < 1e-6);
+    assert_true(b->parameters == 200.0);
+    assert_non_null(strstr(mls_table_text(&arena, &table), "mean over fold: n, sd"));
+    assert_non_null(strstr(mls_table_csv(&arena, &table), "mean,\"mode=a, mean over fold\",3,"));
+
+    /* a fold without any result leaves the pairs, and the row says Welch */
+    t[8].result = t[9].result = NULL;
+    mls_table_make(&arena, settings, t, 12, &table, &e);
+    assert_false(e.set);
+    assert_int_equal(table.line[7].by.n, 2);
+    assert_false(table.line[7].to.paired);
+}
+
 static void files(void **state)
 {
     mls_table_trial t[6];
@@ -114,7 +161,8 @@ static void files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(compares_in_pairs),
-        cmocka_unit_test(a_failure_is_a_row), cmocka_unit_test(files) };
+        cmocka_unit_test(a_failure_is_a_row),
+        cmocka_unit_test(means_over_folds), cmocka_unit_test(files) };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     mls_arena_free(&arena);

@@ -1,5 +1,6 @@
 /* Batches: order, carrying, padding, random streams, refusals. */
 #include "rig.h"
+#include "study/trial.h"
 #include "train/inner.h"
 
 static void shuffled_is_a_permutation(void **state)
@@ -127,6 +128,34 @@ static void carried_rows_walk_through_their_part(void **state)
     mls_arena_free(&a);
 }
 
+/* A plan asks for one task again and again: in the form that was written, in the one with
+ * every option filled in; with another seed it is another task.                          */
+static void a_kept_task_is_opened_once(void **state)
+{
+    (void)state;
+    mls_arena a = {0};
+    mls_error e = {0};
+    mls_kept_task k = {0};
+    mls_value *task = mls_value_map(&a), *config = mls_value_map(&a);
+    mls_value_set(&a, task, "component", mls_value_string(&a, "task.echo"));
+    mls_value_set(&a, config, "task", task);
+    mls_value_set(&a, config, "seed", mls_value_int(&a, 3));
+    mls_feed *f = mls_kept_task_open(&k, &registry, config, &e);
+    assert_non_null(f);
+    assert_ptr_equal(mls_kept_task_open(&k, &registry, config, &e), f);
+    mls_value_set(&a, config, "task", mls_feed_resolved(f, &a));
+    assert_ptr_equal(mls_kept_task_open(&k, &registry, config, &e), f);
+    char asked[65];
+    memcpy(asked, k.asked, sizeof asked);
+    mls_value_set(&a, config, "seed", mls_value_int(&a, 4));
+    assert_non_null(mls_kept_task_open(&k, &registry, config, &e));
+    assert_string_not_equal(k.asked, asked);
+    assert_int_equal(e.set, 0);
+    mls_kept_task_free(&k);
+    assert_null(k.feed);
+    mls_arena_free(&a);
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -162,6 +191,7 @@ int main(void)
         cmocka_unit_test(samples_do_not_depend_on_the_batch),
         cmocka_unit_test(ragged_samples_are_padded),
         cmocka_unit_test(carried_rows_walk_through_their_part),
+        cmocka_unit_test(a_kept_task_is_opened_once),
         cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
