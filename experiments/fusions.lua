@@ -8,7 +8,7 @@
 -- ../shared/data beside the repository.
 local mls = require "mls"
 
-local PARAMETERS, STEPS, LENGTH, BATCH = 135000, 600, 128, 8
+local PARAMETERS, STEPS, LENGTH, BATCH = 135000, 400, 128, 8
 
 local fusion = {
   sum             = mls.fusion.sum { weight = "vector" },
@@ -41,7 +41,7 @@ return mls.study {
   budget  = { parameters = PARAMETERS, width = "width", fine = "extra", step = 8 },
   seeds   = 3,
   train   = { optimiser = mls.optimiser.adamw { lr = 3e-3, weight_decay = 0.1, clip = 1 },
-              steps = STEPS, batch = BATCH, evaluate_every = STEPS // 2 },
+              steps = STEPS, batch = BATCH, evaluate_every = STEPS },
   record  = { { "enc.spikes", every = STEPS // 2, samples = 1 },
               { "fuse.out", every = STEPS // 2, samples = 1 } },
   measure = { "nats", "bits", "accuracy", "spike_rate" },

@@ -153,6 +153,13 @@ static int asks_for_help(const char *word)
     return !strcmp(word, "--help") || !strcmp(word, "-h");
 }
 
+/* mls VERB --help, or --help at the end; what follows a script's name is the script's.  */
+static int verb_help(int argc, char **argv, const mls_verb *v)
+{
+    return argc > 2 && (asks_for_help(argv[2]) ||
+                        (strcmp(v->name, "lua") && !strcmp(argv[argc - 1], "--help")));
+}
+
 static int run(int argc, char **argv, mls_error *e)
 {
     const char *extra = plugin_path(&argc, argv, e);
@@ -162,11 +169,11 @@ static int run(int argc, char **argv, mls_error *e)
     if (!strcmp(name, "--version")) name = "version";
     const mls_verb *v = find_verb(name, e);
     if (!v) return MLS_EXIT_USAGE;
-    if (v->flags & MLS_VERB_BARE && !(argc > 2 && asks_for_help(argv[2])))
+    if (v->flags & MLS_VERB_BARE && !verb_help(argc, argv, v))
         return v->run(argc - 1, argv + 1, &(mls_registry){ 0 }, e);
     mls_registry r = { 0 };
     char *help[] = { "help", (char *)v->name, NULL };
-    const int asks = argc > 2 && asks_for_help(argv[2]);
+    const int asks = verb_help(argc, argv, v);
     mls_rec_init();
     mls_plug_extend("mls.array-file/1", &mls_rec_array_file);
     mls_plug_init();

@@ -8,7 +8,9 @@
     { "-j", MLS_FLAG_VALUE, "N", "trials at a time (1)" }, \
     { "--smoke", MLS_FLAG_NONE, NULL, \
       "the small version of the study: does every variant run?" }, \
-    { "--filter", MLS_FLAG_VALUE, "NAME=VALUE", "only those variants; may be repeated" }
+    { "--filter", MLS_FLAG_VALUE, "NAME=VALUE", "only those variants; may be repeated" }, \
+    { "--seeds", MLS_FLAG_VALUE, "N", \
+      "N seeds, the first of a list; a later run with more adds to them" }
 
 const mls_flag mls_cli_run_flags[] = {
     COMMON,
@@ -34,6 +36,7 @@ int mls_verb_study(int argc, char **argv, mls_registry *r, mls_error *e)
         c.results = mls_args_get(&args, "--results", "results");
         c.smoke = mls_args_has(&args, "--smoke");
         c.parallel = (int)mls_args_int(&args, "-j", 1, 1, 256, e);
+        c.seeds = (int)mls_args_int(&args, "--seeds", 0, 1, 10000, e);
         if (!e->set) status = mls_study_command(&c, r, e);
     }
     mls_arena_free(&a);

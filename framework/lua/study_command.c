@@ -104,6 +104,24 @@ static int run_plan(mls_arena *a, const mls_study_call *c, const mls_study *s,
     return e->set ? 1 : outcome == 1 ? 130 : failed > 0;
 }
 
+/* The study with n seeds: of a count, or the first of a list. */
+static const mls_value *with_seeds(mls_arena *a, const mls_value *settings, int n,
+                                   mls_error *e)
+{
+    const mls_value *list = mls_value_get(settings, "seeds");
+    mls_value *out = mls_value_copy(a, settings), *first = mls_value_list(a);
+    if (!list || list->kind != MLS_V_LIST) {
+        mls_value_set(a, out, "seeds", mls_value_int(a, n));
+        return out;
+    }
+    if (n > list->n)
+        mls_error_set(e, "--seeds %d: the study lists %d seeds", n, list->n);
+    for (int i = 0; i < n && i < list->n; i++)
+        mls_value_push(a, first, mls_value_copy(a, list->item[i]));
+    mls_value_set(a, out, "seeds", first);
+    return out;
+}
+
 int mls_study_command(const mls_study_call *c, mls_registry *r, mls_error *e)
 {
     int missing = 0;
@@ -113,8 +131,9 @@ int mls_study_command(const mls_study_call *c, mls_registry *r, mls_error *e)
     mls_arena a = { 0 };
     mls_plan plan;
     int status = 1;
-    const mls_plan_source *source = mls_study_source(s);
-    mls_plan_make(&a, source, c->filter, c->n_filters, c->smoke, &plan, e);
+    mls_plan_source source = *mls_study_source(s);
+    if (c->seeds) source.settings = with_seeds(&a, source.settings, c->seeds, e);
+    mls_plan_make(&a, &source, c->filter, c->n_filters, c->smoke, &plan, e);
     if (e->set) {
         status = mls_study_missing(s) ? 77 : 1;
     } else if (c->check) {

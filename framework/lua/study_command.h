@@ -10,6 +10,7 @@ typedef struct mls_study_call {
     int                n_filters;
     int                check;             /* only say what would be done                */
     int                smoke, parallel;   /* parallel: trials at a time                 */
+    int                seeds;             /* in place of the study's; 0: as it says     */
 } mls_study_call;
 
 /* Returns the exit status: 0; 1 some trial failed, or e; 77 and e: the study's data are

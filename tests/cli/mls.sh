@@ -88,7 +88,7 @@ says 'would see the next character' "$mls" train $tiny --out "$dir/w" --integrat
 check $? "no network may read the text that it predicts"
 status 2 "$mls" eval; check $? "wrong usage is status 2"
 status 1 "$mls" eval "$dir/nothing"; check $? "a failure is status 1"
-status 0 "$mls" help && status 0 "$mls" help train && status 0 "$mls" help encoder.lif &&
+status 0 "$mls" help && status 0 "$mls" help train && status 0 "$mls" import idx --help && status 0 "$mls" help encoder.lif &&
     status 0 "$mls" help modes && status 0 "$mls" list liquid && status 0 "$mls" version; check $? "help"
 dd if=/dev/zero of="$dir/k/checkpoint-30.h5" bs=1 seek=3000 count=64 conv=notrunc 2>/dev/null
 rm "$dir/k/result.yaml"

@@ -44,4 +44,9 @@ say $? "absent data are named"
 test $? = 0 && grep -q '3 trials of 1 variants' "$out/check"
 say $? "check lists what a filter leaves"
 
+"$mls" check "$MLS_SOURCE/experiments/integration_modes.lua" --filter mode=mamba --seeds 2 \
+  > "$out/seeds" 2>&1
+test $? = 0 && grep -q '2 trials of 1 variants' "$out/seeds"
+say $? "--seeds takes the first of them"
+
 echo "1..$n"
