@@ -270,6 +270,7 @@ local Data = {}
 ---@field dt? mls.Tensor [T][B]: lengths of the steps
 ---@field label? mls.Tensor [T][B] or [1][B]: classes, -1 not scored
 ---@field target? mls.Tensor [T][B][out] or [1][B][out]: values, NaN not scored
+---@field key? integer[] of each sample's noise
 local Batch = {}
 
 --- Which batch.
@@ -291,6 +292,7 @@ local Net = {}
 ---@field exact? boolean the same bits whatever the length of a chunk
 ---@field mask? mls.Tensor [T][B]: 1 for a real step
 ---@field dt? mls.Tensor [T][B]: lengths of the steps
+---@field key? integer[] of each sample's noise; absent: by its place and, in training, step
 ---@field step? integer numbers the draws of dropout
 local ForwardSettings = {}
 
@@ -1101,6 +1103,17 @@ mls.encoder = {}
 ---@field rate_weight? number weight in the training loss of the squared distance of rates from that band (default 0; 0 to 1000000)
 ---@field l1_weight? number weight in the training loss of the mean spikes (default 0; 0 to 1000000)
 ---@field voltage_weight? number weight in the training loss of the squared excess of the membrane over threshold, up or down (default 0; 0 to 1000000)
+---@field plasticity? "none"|"stdp"|"homeostatic" change after each training step: of the weight by pairs of spikes, or of each threshold towards target_rate (default none)
+---@field plasticity_rate? number how much of the rule's sum is added, beside the optimiser (default 0.0001; 0 to 1000)
+---@field plasticity_alone? boolean what the rule moves gets no gradient (default false)
+---@field a_plus? number stdp: gain of a pair in which the input came first (default 1; 0 to 1000)
+---@field a_minus? number stdp: loss of a pair in which the output came first (default 1.05; 0 to 1000)
+---@field tau_pre? number stdp: memory of the input's spikes (default 20 steps; 0.1 to 1000000)
+---@field tau_post? number stdp: memory of the output's spikes (default 20 steps; 0.1 to 1000000)
+---@field bounds? "hard"|"soft" stdp: a weight is cut at w_min and w_max, or slows down towards them, too (default hard)
+---@field w_min? number stdp: least weight (default -1; -1000 to 1000)
+---@field w_max? number stdp: greatest weight (default 1; -1000 to 1000)
+---@field target_rate? number homeostatic: rate of each unit, spikes per inner step (default 0.1 1/step; 0 to 1)
 
 --- Leaky integrate-and-fire neurons whose threshold rises with their spikes.
 ---@param options? mls.encoder.alif.Options
@@ -1189,6 +1202,17 @@ function mls.encoder.latency(options) end
 ---@field rate_weight? number weight in the training loss of the squared distance of rates from that band (default 0; 0 to 1000000)
 ---@field l1_weight? number weight in the training loss of the mean spikes (default 0; 0 to 1000000)
 ---@field voltage_weight? number weight in the training loss of the squared excess of the membrane over threshold, up or down (default 0; 0 to 1000000)
+---@field plasticity? "none"|"stdp"|"homeostatic" change after each training step: of the weight by pairs of spikes, or of each threshold towards target_rate (default none)
+---@field plasticity_rate? number how much of the rule's sum is added, beside the optimiser (default 0.0001; 0 to 1000)
+---@field plasticity_alone? boolean what the rule moves gets no gradient (default false)
+---@field a_plus? number stdp: gain of a pair in which the input came first (default 1; 0 to 1000)
+---@field a_minus? number stdp: loss of a pair in which the output came first (default 1.05; 0 to 1000)
+---@field tau_pre? number stdp: memory of the input's spikes (default 20 steps; 0.1 to 1000000)
+---@field tau_post? number stdp: memory of the output's spikes (default 20 steps; 0.1 to 1000000)
+---@field bounds? "hard"|"soft" stdp: a weight is cut at w_min and w_max, or slows down towards them, too (default hard)
+---@field w_min? number stdp: least weight (default -1; -1000 to 1000)
+---@field w_max? number stdp: greatest weight (default 1; -1000 to 1000)
+---@field target_rate? number homeostatic: rate of each unit, spikes per inner step (default 0.1 1/step; 0 to 1)
 
 --- Leaky integrate-and-fire neurons, exactly as snnTorch's Leaky.
 ---@param options? mls.encoder.lif.Options
@@ -1227,6 +1251,17 @@ function mls.encoder.phase(options) end
 ---@field rate_weight? number weight in the training loss of the squared distance of rates from that band (default 0; 0 to 1000000)
 ---@field l1_weight? number weight in the training loss of the mean spikes (default 0; 0 to 1000000)
 ---@field voltage_weight? number weight in the training loss of the squared excess of the membrane over threshold, up or down (default 0; 0 to 1000000)
+---@field plasticity? "none"|"stdp"|"homeostatic" change after each training step: of the weight by pairs of spikes, or of each threshold towards target_rate (default none)
+---@field plasticity_rate? number how much of the rule's sum is added, beside the optimiser (default 0.0001; 0 to 1000)
+---@field plasticity_alone? boolean what the rule moves gets no gradient (default false)
+---@field a_plus? number stdp: gain of a pair in which the input came first (default 1; 0 to 1000)
+---@field a_minus? number stdp: loss of a pair in which the output came first (default 1.05; 0 to 1000)
+---@field tau_pre? number stdp: memory of the input's spikes (default 20 steps; 0.1 to 1000000)
+---@field tau_post? number stdp: memory of the output's spikes (default 20 steps; 0.1 to 1000000)
+---@field bounds? "hard"|"soft" stdp: a weight is cut at w_min and w_max, or slows down towards them, too (default hard)
+---@field w_min? number stdp: least weight (default -1; -1000 to 1000)
+---@field w_max? number stdp: greatest weight (default 1; -1000 to 1000)
+---@field target_rate? number homeostatic: rate of each unit, spikes per inner step (default 0.1 1/step; 0 to 1)
 
 --- Parametric leaky integrate-and-fire: the membrane's time constant learns.
 ---@param options? mls.encoder.plif.Options
@@ -1280,6 +1315,17 @@ function mls.encoder.rate(options) end
 ---@field rate_weight? number weight in the training loss of the squared distance of rates from that band (default 0; 0 to 1000000)
 ---@field l1_weight? number weight in the training loss of the mean spikes (default 0; 0 to 1000000)
 ---@field voltage_weight? number weight in the training loss of the squared excess of the membrane over threshold, up or down (default 0; 0 to 1000000)
+---@field plasticity? "none"|"stdp"|"homeostatic" change after each training step: of the weight by pairs of spikes, or of each threshold towards target_rate (default none)
+---@field plasticity_rate? number how much of the rule's sum is added, beside the optimiser (default 0.0001; 0 to 1000)
+---@field plasticity_alone? boolean what the rule moves gets no gradient (default false)
+---@field a_plus? number stdp: gain of a pair in which the input came first (default 1; 0 to 1000)
+---@field a_minus? number stdp: loss of a pair in which the output came first (default 1.05; 0 to 1000)
+---@field tau_pre? number stdp: memory of the input's spikes (default 20 steps; 0.1 to 1000000)
+---@field tau_post? number stdp: memory of the output's spikes (default 20 steps; 0.1 to 1000000)
+---@field bounds? "hard"|"soft" stdp: a weight is cut at w_min and w_max, or slows down towards them, too (default hard)
+---@field w_min? number stdp: least weight (default -1; -1000 to 1000)
+---@field w_max? number stdp: greatest weight (default 1; -1000 to 1000)
+---@field target_rate? number homeostatic: rate of each unit, spikes per inner step (default 0.1 1/step; 0 to 1)
 
 --- Recurrent leaky integrate-and-fire neurons, as snnTorch's RLeaky.
 ---@param options? mls.encoder.rlif.Options
@@ -1327,6 +1373,17 @@ function mls.encoder.spike_mlp(options) end
 ---@field rate_weight? number weight in the training loss of the squared distance of rates from that band (default 0; 0 to 1000000)
 ---@field l1_weight? number weight in the training loss of the mean spikes (default 0; 0 to 1000000)
 ---@field voltage_weight? number weight in the training loss of the squared excess of the membrane over threshold, up or down (default 0; 0 to 1000000)
+---@field plasticity? "none"|"stdp"|"homeostatic" change after each training step: of the weight by pairs of spikes, or of each threshold towards target_rate (default none)
+---@field plasticity_rate? number how much of the rule's sum is added, beside the optimiser (default 0.0001; 0 to 1000)
+---@field plasticity_alone? boolean what the rule moves gets no gradient (default false)
+---@field a_plus? number stdp: gain of a pair in which the input came first (default 1; 0 to 1000)
+---@field a_minus? number stdp: loss of a pair in which the output came first (default 1.05; 0 to 1000)
+---@field tau_pre? number stdp: memory of the input's spikes (default 20 steps; 0.1 to 1000000)
+---@field tau_post? number stdp: memory of the output's spikes (default 20 steps; 0.1 to 1000000)
+---@field bounds? "hard"|"soft" stdp: a weight is cut at w_min and w_max, or slows down towards them, too (default hard)
+---@field w_min? number stdp: least weight (default -1; -1000 to 1000)
+---@field w_max? number stdp: greatest weight (default 1; -1000 to 1000)
+---@field target_rate? number homeostatic: rate of each unit, spikes per inner step (default 0.1 1/step; 0 to 1)
 
 --- Current-based leaky integrate-and-fire neurons, as snnTorch's Synaptic.
 ---@param options? mls.encoder.synaptic.Options

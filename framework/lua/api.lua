@@ -347,7 +347,8 @@ row { class = "mls.Batch", help = "A batch; net:forward takes it whole", fields 
   { "token?", T, "[T][B]: tokens" }, { "x?", T, "[T][B][features]: real-valued input" },
   { "mask?", T, "[T][B]: 1 for a real step" }, { "dt?", T, "[T][B]: lengths of the steps" },
   { "label?", T, "[T][B] or [1][B]: classes, -1 not scored" },
-  { "target?", T, "[T][B][out] or [1][B][out]: values, NaN not scored" } } }
+  { "target?", T, "[T][B][out] or [1][B][out]: values, NaN not scored" },
+  { "key?", "integer[]", "of each sample's noise" } } }
 row { class = "mls.BatchSettings", help = "Which batch", fields = {
   { "index?", "integer", "from 0; past the end of an epoch the next one begins (0)" },
   { "batch?", "integer", "samples (8)" },
@@ -380,6 +381,7 @@ row { class = "mls.ForwardSettings", help = "How to run", fields = {
   { "train?", "boolean", "false: no dropout, no backward (true)" },
   { "exact?", "boolean", "the same bits whatever the length of a chunk" },
   { "mask?", T, "[T][B]: 1 for a real step" }, { "dt?", T, "[T][B]: lengths of the steps" },
+  { "key?", "integer[]", "of each sample's noise; absent: by its place and, in training, step" },
   { "step?", "integer", "numbers the draws of dropout" } } }
 net("forward", "Runs the network; tensors of the run before are gone then", {
   { "x", "mls.Batch|mls.Tensor|table", "a batch, or its input alone" },

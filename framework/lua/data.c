@@ -103,6 +103,17 @@ static void put_ints(lua_State *L, const char *name, const int32_t *x, int64_t d
     lua_setfield(L, -2, name);
 }
 
+/* 64 bits each: a tensor could not hold them. */
+static void put_keys(lua_State *L, const uint64_t *key, int64_t n)
+{
+    lua_createtable(L, (int)n, 0);
+    for (int64_t i = 0; i < n; i++) {
+        lua_pushinteger(L, (lua_Integer)key[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "key");
+}
+
 /* data:batch { index = i, batch = 8, split = "training", epoch =, carry = } with index from
  * 0; past the end of an epoch the next one begins, unless epoch is given.                 */
 static int batch(lua_State *L)
@@ -138,13 +149,14 @@ static int batch(lua_State *L)
     if (!b) return mls_lua_raise(L, "%s", e.text);
     const mls_task_shape *s = mls_feed_shape(d->feed);
     const int64_t T = b->steps, B = b->batch, scored = s->per_step ? T : 1;
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 7);
     put_ints(L, "token", b->token, T, B);
     put_reals(L, "x", b->x, T, B, s->input);
     put_reals(L, "mask", b->mask, T, B, 1);
     put_reals(L, "dt", b->dt, T, B, 1);
     put_ints(L, "label", b->label, scored, B);
     put_reals(L, "target", b->target, scored, B, s->output);
+    put_keys(L, b->key, B);
     return 1;
 }
 

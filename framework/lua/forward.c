@@ -74,6 +74,33 @@ static const float *service(lua_State *L, mls_lua_net *n, int index, const char 
     return x;
 }
 
+/* key: the keys of the samples' noise, in the table at index; or NULL. */
+static const uint64_t *keys(lua_State *L, mls_lua_net *n, int index)
+{
+    if (!lua_istable(L, index)) return NULL;
+    const int64_t B = n->batch.batch;
+    uint64_t *key = NULL;
+    if (field(L, index, "key") != LUA_TNIL) {
+        if (!lua_istable(L, -1) || (int64_t)lua_rawlen(L, -1) != B)
+            mls_lua_raise(L, "key is a %s value of %lld, expected a list of %lld whole numbers, "
+                          "one a sample", luaL_typename(L, -1), (long long)lua_rawlen(L, -1),
+                          (long long)B);
+        key = mls_arena_alloc(&n->input, (size_t)B * sizeof *key);
+        if (!key) mls_lua_raise(L, "out of memory for a batch");
+        for (int64_t i = 0; i < B; i++) {
+            int fits;
+            lua_rawgeti(L, -1, (lua_Integer)i + 1);
+            key[i] = (uint64_t)lua_tointegerx(L, -1, &fits);
+            if (!fits)
+                mls_lua_raise(L, "key[%lld] is a %s value, expected a whole number",
+                              (long long)i + 1, luaL_typename(L, -1));
+            lua_pop(L, 1);
+        }
+    }
+    lua_pop(L, 1);
+    return key;
+}
+
 static int option(lua_State *L, const char *name, int def)
 {
     if (lua_isnil(L, 4)) return def;
@@ -194,7 +221,7 @@ static uint64_t number_of(lua_State *L, mls_lua_net *n, int train)
     return noise + (uint64_t)(train ? n->forwards++ : n->forwards);
 }
 
-/* Of a batch as data:batch gives, the input stands in its place; its mask and dt hold
+/* Of a batch as data:batch gives, the input stands in its place; its mask, dt and keys hold
  * unless the options name others.                                                        */
 static int unpack(lua_State *L)
 {
@@ -211,7 +238,8 @@ static int unpack(lua_State *L)
 /* net:forward(x [, states [, options]]) -> y, states [, recorded] */
 static int forward(lua_State *L)
 {
-    static const char *const names[] = { "train", "exact", "mask", "dt", "step", NULL };
+    static const char *const names[] = { "train", "exact", "mask", "dt", "key", "step",
+                                         NULL };
     lua_settop(L, 4);
     lua_pushnil(L);                              /* 5: the batch that x came in */
     mls_lua_net *n = mls_lua_check_net(L, 1);
@@ -233,6 +261,8 @@ static int forward(lua_State *L)
     n->batch.dt = service(L, n, 4, "dt");
     if (batched && !n->batch.mask) n->batch.mask = service(L, n, 5, "mask");
     if (batched && !n->batch.dt) n->batch.dt = service(L, n, 5, "dt");
+    n->batch.key = keys(L, n, 4);
+    if (batched && !n->batch.key) n->batch.key = keys(L, n, 5);
     mls_run *run = mls_lua_run_for(L, n, n->batch.batch, flags);
     mls_run_reset(run);
     take_states(L, n, run, 3);

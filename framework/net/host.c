@@ -197,6 +197,16 @@ static int wanted(mls_ctx *c, const char *name)
     return mls_net_wanted(n->net->run, n, name);
 }
 
+static int adapting(mls_ctx *c) { return mls_net_adapting(node_of(c)->net->run); }
+
+static void adapt(mls_ctx *c, mls_t w, mls_t change, double rate, double low, double high)
+{
+    node *n = node_of(c);
+    if (!c->error->set) mls_net_adapt_by(n->net->run, n, w, change, rate, low, high);
+}
+
+static const uint64_t *sample_keys(mls_ctx *c) { return node_of(c)->net->run->key; }
+
 static void say(mls_ctx *c, int level, const char *fmt, ...)
 {
     static const char *const word[] = { "debug", "info", "warning" };
@@ -226,5 +236,8 @@ void mls_net_init(void)
     h->tap = tap;
     h->wanted = wanted;
     h->penalty = penalty_of;
+    h->sample_keys = sample_keys;
+    h->adapting = adapting;
+    h->adapt = adapt;
     h->log = say;
 }

@@ -82,6 +82,9 @@ struct mls_net {
     mls_state           **state;   int n_states, room_states;
     float                *data, *grad;
     int64_t               count;
+    struct change        *change;             /* pending, by weight                     */
+    double                adapted;            /* sum of |change| of the last step       */
+    int                   adaptations;        /* weights that it concerned              */
     mls_run              *run;                /* whose forward is in progress           */
     mls_error            *error;              /* of the build in progress               */
     node                  self;               /* the network as owner of its own weights */
@@ -90,6 +93,8 @@ struct mls_net {
 /* penalty.c: what one name of one node adds to the loss; one call of it */
 typedef struct penalty penalty;
 typedef struct penalty_call penalty_call;
+/* adapt.c: of one weight */
+typedef struct change change;
 /* A node under remat runs first, and again in backward. */
 enum { MLS_AT_ONCE, MLS_FIRST, MLS_AGAIN };
 
@@ -112,10 +117,12 @@ struct mls_run {
     mls_arena   penalty_arena;                /* of the list, which stays               */
     penalty    *penalty;
     penalty_call *penalty_call;               /* of this step, in the tape's memory     */
+    change     *change;                       /* of this forward; in penalty_arena      */
     double      penalty_scale;                /* of the backward in progress            */
     mls_t       output, loss, decision;
     const mls_batch *input;
     mls_t       x, mask, dt;
+    uint64_t   *key;                          /* [B] of the forward in progress         */
     /* of mls_run_channels */
     mls_arena  *list_arena;
     mls_channel *list;  int n_list, room_list;
@@ -154,6 +161,14 @@ void  mls_net_penalty_seed(mls_run *run, mls_ctx *c, double scale);
 void  mls_net_synapses_at(mls_run *run, int64_t t0, int64_t steps);
 /* label_loss.c: the loss of y where train.loss is not the task's */
 mls_t mls_net_label_loss(mls_run *r, mls_t y, const mls_batch *b, mls_loss_stats *s);
+/* adapt.c */
+int   mls_net_adapting(const mls_run *run);
+void  mls_net_adapt_by(mls_run *run, node *n, mls_t w, mls_t by, double rate, double low,
+                       double high);
+void  mls_net_adapt_begin(mls_run *run);
+/* With backward: what the forward gave, times scale, is pending in the network. */
+void  mls_net_adapt_pend(mls_run *run, double scale);
+void  mls_net_adapt_forget(mls_net *net);
 /* observe.c */
 void  mls_net_observe(mls_run *run, node *n, const char *name, const char *unit,
                       const char *help, unsigned flags, mls_t value, int64_t t0);

@@ -58,6 +58,13 @@ float      *mls_net_grad(const mls_net *net);
  * the net; the floats must be what q stands for.                                        */
 struct mls_int8;
 void        mls_net_set_int8(mls_net *net, int i, const struct mls_int8 *q);
+/* What components asked for by mls->adapt since the gradients were zeroed, in forwards that
+ * had their backward: makes it so, and forgets it; mls_optimiser_step ends with this.  How
+ * much that was, the sum of |change| after bounds, and of how many weights (NULL: not asked).
+ * And what waits for weight i, [rows][cols]; NULL: nothing.                               */
+void         mls_net_adapt(mls_net *net);
+double       mls_net_adapted(const mls_net *net, int *weights);
+const float *mls_net_pending(const mls_net *net, int i);
 /* The specification with every default filled in. */
 mls_value  *mls_net_resolved(const mls_net *net, mls_arena *a);
 /* "layer0.enc  encoder.lif  128 -> 128  16,512 parameters" lines. */
@@ -77,6 +84,7 @@ typedef struct mls_batch {        /* time-major; pointers stay valid until backw
     const float   *mask, *dt;     /* [T][B]        or NULL                           */
     const int32_t *label;         /* [T][B], or [B] when not per step; or NULL       */
     const float   *target;        /* [T][B][out] or [B][out]; or NULL                */
+    const uint64_t *key;          /* [B] of each sample's noise; NULL: by its place  */
 } mls_batch;
 
 /* ---- Observing --------------------------------------------------------------------- */

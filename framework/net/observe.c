@@ -50,7 +50,7 @@ int mls_run_channels(const mls_run *run, mls_channel **list, mls_arena *a)
     static const float x;
     /* Shapes only: in a dry run nobody reads the data behind these pointers. */
     const mls_batch b = { s->steps, 1, s->vocabulary ? &token : NULL, s->vocabulary ? NULL : &x,
-                          s->has_mask ? &x : NULL, s->has_dt ? &x : NULL, NULL, NULL };
+                          s->has_mask ? &x : NULL, s->has_dt ? &x : NULL, NULL, NULL, NULL };
     mls_run_forward(r, &b, 0);
     const int n = r->error.set ? 0 : r->n_list;
     *list = r->list;

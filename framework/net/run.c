@@ -19,8 +19,9 @@ mls_run *mls_run_new(mls_net *net, int64_t batch, unsigned flags, mls_error *e)
         r->first = calloc(n, sizeof *r->first);
         r->now = calloc(n, sizeof *r->now);
         r->seed = calloc(n, sizeof *r->seed);
+        r->key = batch > 0 ? calloc((size_t)batch, sizeof *r->key) : NULL;
     }
-    int ok = r && r->value && r->first && r->now && r->seed;
+    int ok = r && r->value && r->first && r->now && r->seed && r->key;
     for (int i = 0; ok && !net->dry && i < net->n_states; i++)
         ok = (r->value[i] = calloc((size_t)(batch * net->state[i]->width), sizeof(float))) != NULL;
     if (!ok) {
@@ -40,6 +41,7 @@ void mls_run_free(mls_run *r)
     free(r->first);
     free(r->now);
     free(r->seed);
+    free(r->key);
     mls_tape_free(&r->tape);
     mls_arena_free(&r->remat_arena);
     mls_arena_free(&r->penalty_arena);
@@ -153,6 +155,15 @@ static mls_t enter(mls_run *r, const mls_batch *b)
     return mls_grad_linear(c, r->x, net->in_weight, net->in_bias);
 }
 
+/* Keys by place are new in each training step, and always the same outside of training. */
+static void take_keys(mls_run *r, const mls_batch *b, uint64_t step)
+{
+    uint64_t key = mls_philox_key(r->net->seed, "network", "place");
+    if (r->flags & MLS_TRAIN) key = mls_philox_mix(key, step);
+    for (int64_t i = 0; i < r->batch; i++)
+        r->key[i] = b->key ? b->key[i] : mls_philox_mix(key, (uint64_t)i);
+}
+
 static void begin(mls_run *r, const mls_batch *b, uint64_t step)
 {
     commit(r);
@@ -163,8 +174,10 @@ static void begin(mls_run *r, const mls_batch *b, uint64_t step)
     r->tape.dropout = mls_philox_mix(mls_philox_key(r->net->seed, "network", "dropout"), step);
     r->net->run = r;
     r->input = b;
+    take_keys(r, b, step);
     r->loss = r->output = r->decision = NULL;
     mls_net_penalty_begin(r);
+    mls_net_adapt_begin(r);
     mls_run_phase = "forward";
     const int dry = r->tape.dry;
     for (int i = 0; i < r->net->n_states; i++)
@@ -252,6 +265,7 @@ static void backward(mls_run *r, double scale)
 {
     mls_ctx *c = ctx_of(r);
     mls_net_penalty_seed(r, c, scale);
+    mls_net_adapt_pend(r, scale);
     for (int i = 0; i < r->net->n_states; i++) {
         if (!r->seed[i] || !mls_tape_tracks(r->now[i])) continue;
         float *g = mls_tape_grad(c, r->now[i]);
@@ -301,7 +315,7 @@ int mls_net_cost(mls_net *net, int64_t steps, int64_t batch, mls_cost *out, mls_
     static const float x;
     const mls_task_shape *s = &net->shape;
     const mls_batch b = { steps, batch, s->vocabulary ? &token : NULL, s->vocabulary ? NULL : &x,
-                          s->has_mask ? &x : NULL, s->has_dt ? &x : NULL, &token, &x };
+                          s->has_mask ? &x : NULL, s->has_dt ? &x : NULL, &token, &x, NULL };
     *out = (mls_cost){ .parameters = net->count };
     mls_run_loss(r, &b, 0, NULL);
     if (r->error.set) mls_error_set(e, "%s", r->error.text);

@@ -119,4 +119,5 @@ float *mls_net_grad(const mls_net *net) { return net->grad; }
 void mls_net_zero_grad(mls_net *net)
 {
     if (net->grad) memset(net->grad, 0, (size_t)net->count * sizeof(float));
+    mls_net_adapt_forget(net);
 }

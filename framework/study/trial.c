@@ -24,7 +24,7 @@ static const int64_t record_limit = (int64_t)2 << 30;
 
 /* All that is ever told: the recorder must know the names before the first step. */
 static const char *const metric_names[] = {
-    "loss", "learning_rate", "gradient_norm", "clipped", "tokens", "penalty",
+    "loss", "learning_rate", "gradient_norm", "clipped", "tokens", "penalty", "plasticity",
     "validation_loss", "validation_accuracy", "validation_nats", "validation_bits",
     "validation_perplexity", "validation_mse", "validation_mae", "validation_training_loss",
     "validation_spike_rate", "test_loss", "test_accuracy", "test_nats", "test_bits",

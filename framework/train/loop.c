@@ -115,15 +115,19 @@ static int one_step(mls_loop *l)
     l->sum += loss;
     l->summed++;
     const double took = seconds(CLOCK_MONOTONIC) - begin;
-    const mls_metric m[] = {
+    mls_metric m[] = {
         {"loss", loss},
         {"learning_rate", rate},
         {"gradient_norm", norm},
         {"clipped", (double)l->clipped / (double)l->step},
         {"tokens", (double)l->tokens},
         {"tokens_per_second", took > 0.0 ? (double)(l->tokens - before) / took : 0.0},
-        {"penalty", l->penalty}};
-    const int n = (int)(sizeof m / sizeof *m) - (l->penalties == 0);
+        {"", 0.0},
+        {"", 0.0}};
+    int n = (int)(sizeof m / sizeof *m) - 2, plastic;
+    const double moved = mls_net_adapted(l->net, &plastic);
+    if (l->penalties) m[n++] = (mls_metric){"penalty", l->penalty};
+    if (plastic) m[n++] = (mls_metric){"plasticity", moved};
     if (l->sink.step)
         l->sink.step(l->sink.arg, l->step, m, n);
     return 1;

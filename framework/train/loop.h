@@ -19,7 +19,8 @@ typedef struct mls_metric { const char *name; double value; } mls_metric;
 typedef struct mls_sink {        /* any may be NULL                                   */
     void *arg;
     /* After an optimiser step: loss, learning_rate, gradient_norm, clipped, tokens ...;
-     * penalty, if components have any: what they added to the loss.                   */
+     * penalty, if components have any: what they added to the loss; plasticity, likewise:
+     * the sum of |change| of their weights beside the gradient.                       */
     void (*step)(void *arg, int64_t step, const mls_metric *m, int n);
     /* After an evaluation: loss, accuracy, auc (two classes), mse ...; best: 1 if
      * it is the best so far by the loss.                                              */

@@ -54,6 +54,7 @@ void mls_optimiser_step(mls_optimiser *o, mls_net *net, double rate, int64_t ste
         }
         at += n;
     }
+    mls_net_adapt(net);
 }
 
 void mls_optimiser_bundle(const mls_optimiser *o, mls_bundle *b)

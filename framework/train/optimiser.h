@@ -20,7 +20,7 @@ int mls_optimiser_open(mls_optimiser *o, const mls_net *net, mls_arena *a);
 /* Scales the gradient so that its norm is at most `most` (0: no limit); returns the
  * norm it had.  NaN or Inf: not a number, and nothing is scaled. */
 double mls_optimiser_clip(const mls_net *net, double most);
-/* step counts from 1. */
+/* step counts from 1.  Ends with what components change in their weights, mls_net_adapt. */
 void mls_optimiser_step(mls_optimiser *o, mls_net *net, double rate, int64_t step);
 void mls_optimiser_bundle(const mls_optimiser *o, mls_bundle *b);
 

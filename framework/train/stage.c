@@ -19,6 +19,7 @@ struct mls_stage {
     int32_t *all_token, *all_label;
     float *all_x, *all_mask, *all_dt, *all_target;
     int64_t *length; /* of each row's sample */
+    uint64_t *key;   /* and of its noise */
     mls_batch out;
 };
 
@@ -48,7 +49,8 @@ mls_stage *mls_stage_new(const mls_feed *f, int64_t batch, mls_error *e)
     if (ok) {
         *s = (mls_stage){.feed = f, .batch = batch};
         ok = (s->length = mls_arena_zalloc(&s->arena,
-                                           (size_t)batch * sizeof *s->length)) != NULL;
+                                           (size_t)batch * sizeof *s->length)) &&
+             (s->key = mls_arena_zalloc(&s->arena, (size_t)batch * sizeof *s->key));
         if (h->vocabulary)
             ok = ok && (s->token = ints(s, T)) && (s->all_token = ints(s, T * batch));
         else
@@ -152,15 +154,22 @@ static void lay(mls_stage *s, int64_t b, int64_t steps, int scored)
     s->length[b] = steps;
 }
 
+/* A stream of each draw's own: neither the batch size nor the order changes it. */
+static uint64_t key_of(const mls_feed *f, const char *purpose, int split, int64_t epoch,
+                       int64_t index)
+{
+    uint64_t key = mls_philox_key(f->seed, "feed", purpose);
+    key = mls_philox_mix(key, (uint64_t)split);
+    key = mls_philox_mix(key, (uint64_t)epoch);
+    return mls_philox_mix(key, (uint64_t)index);
+}
+
 static void row(mls_stage *s, int64_t b, int split, int64_t epoch, int64_t index,
                 int scored, mls_error *e)
 {
     const mls_feed *f = s->feed;
-    /* A stream of each draw's own: neither the batch size nor the order changes it. */
-    uint64_t key = mls_philox_key(f->seed, "feed", "sample");
-    key = mls_philox_mix(key, (uint64_t)split);
-    key = mls_philox_mix(key, (uint64_t)epoch);
-    key = mls_philox_mix(key, (uint64_t)index);
+    const uint64_t key = key_of(f, "sample", split, epoch, index);
+    s->key[b] = key_of(f, "noise", split, epoch, index);
     mls_ctx c = {e, f->name, NULL, &s->arena, f->seed, NULL, f->component};
     mls_sample one = {f->shape.steps, s->token, s->x, s->dt, s->label, s->target};
     preset(s);
@@ -177,7 +186,7 @@ static const mls_batch *finish(mls_stage *s, const mls_error *e)
     for (int64_t b = 0; b < s->batch; b++)
         if (s->length[b] > steps) steps = s->length[b];
     s->out = (mls_batch){steps,       s->batch,  s->all_token, s->all_x,
-                         s->all_mask, s->all_dt, s->all_label, s->all_target};
+                         s->all_mask, s->all_dt, s->all_label, s->all_target, s->key};
     return &s->out;
 }
 

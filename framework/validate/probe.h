@@ -83,6 +83,7 @@ typedef struct mls_rig {
     float            *dt;            /* [T][B]        irregular                          */
     float            *mask;          /* [T][B]        sample b has T - 3 (b % 3) steps   */
     float            *weight;        /* [T][B][out]   of an objective sum(weight output) */
+    uint64_t         *key;           /* [B]           of each sample's noise             */
     unsigned          flags;
 } mls_rig;
 

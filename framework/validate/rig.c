@@ -1,6 +1,8 @@
 /* rig.c - a network of one node, and how to run it. */
 #include "validate/probe.h"
 
+#include "base/philox.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -211,9 +213,12 @@ void mls_rig_open(mls_rig *r, mls_probe *p, const mls_variant *v, mls_rig_size s
     r->dt = room(p, r->T * r->B);
     r->mask = room(p, r->T * r->B);
     r->weight = room(p, r->out_steps * r->B * r->out);
+    r->key = mls_arena_alloc(&p->arena, (size_t)r->B * sizeof *r->key);
+    if (!r->key) mls_probe_fail(p, "out of memory");
+    for (int64_t b = 0; b < r->B; b++) r->key[b] = mls_philox_mix(p->seed, (uint64_t)b);
     fill(r, w.spikes, w.width, p->seed);
     r->batch = (mls_batch){ .steps = r->T, .batch = r->B, .x = r->x,
-                            .dt = takes_dt(p) ? r->dt : NULL };
+                            .dt = takes_dt(p) ? r->dt : NULL, .key = r->key };
 }
 
 void mls_rig_close(mls_rig *r)

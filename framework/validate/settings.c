@@ -175,6 +175,9 @@ static void mix_run(mls_rig *r, uint64_t *h)
     mls_rig_backward(r);
     mls_net_data(r->net, &n);
     mix_floats(h, mls_net_grad(r->net), n);
+    mls_net_adapt(r->net);
+    float *weights = mls_net_data(r->net, &n);
+    mix_floats(h, weights, n);
     const float *states = mls_rig_states(r, &n);
     mix_floats(h, states, n);
 }

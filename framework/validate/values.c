@@ -54,23 +54,30 @@ double mls_values_states(mls_rig *r, const char *when, const float *want, double
     return worst;
 }
 
+/* What a weight gets by its gradient, or beside it. */
+typedef struct part {
+    const char *name;
+    const float *got, *want;
+} part;
+
 /* [row][column], where mls_probe_near would speak of steps and samples. */
-static double grad_near(mls_rig *r, const mls_weight *w, const char *when,
-                        const float *want, double tol)
+static double part_near(mls_rig *r, const mls_weight *w, const char *when, part x,
+                        double tol)
 {
+    const float *got = x.got, *want = x.want;
     const int64_t n = w->rows * w->cols;
     double top = 1.0, worst = 0.0;
     for (int64_t k = 0; k < n; k++) top = fmax(top, fabs((double)want[k]));
     for (int64_t k = 0; k < n; k++) {
-        const double off = fabs((double)w->grad[k] - (double)want[k]) / top;
-        if (tol > 0.0 ? off <= tol : !memcmp(w->grad + k, want + k, sizeof *want)) {
+        const double off = fabs((double)got[k] - (double)want[k]) / top;
+        if (tol > 0.0 ? off <= tol : !memcmp(got + k, want + k, sizeof *want)) {
             worst = fmax(worst, off);
             continue;
         }
         mls_probe_fail(
-            r->p, "%s: gradient of %s[%lld][%lld], %s, is %.9g, expected %.9g%s",
-            r->v->title, w->name, (long long)(k / w->cols), (long long)(k % w->cols),
-            when, (double)w->grad[k], (double)want[k], tol > 0.0 ? "" : " to the bit");
+            r->p, "%s: %s of %s[%lld][%lld], %s, is %.9g, expected %.9g%s", r->v->title,
+            x.name, w->name, (long long)(k / w->cols), (long long)(k % w->cols), when,
+            (double)got[k], (double)want[k], tol > 0.0 ? "" : " to the bit");
     }
     return worst;
 }
@@ -81,7 +88,36 @@ double mls_values_grads(mls_rig *r, const char *when, const float *want, double 
     double worst = 0.0;
     for (int i = 0; i < mls_net_weights(r->net); i++) {
         const mls_weight *w = mls_net_weight(r->net, i);
-        worst = fmax(worst, grad_near(r, w, when, want + (w->grad - all), tol));
+        const part x = {"gradient", w->grad, want + (w->grad - all)};
+        worst = fmax(worst, part_near(r, w, when, x, tol));
+    }
+    return worst;
+}
+
+float *mls_values_pending(mls_rig *r)
+{
+    int64_t n;
+    mls_net_data(r->net, &n);
+    float *all = mls_values_room(r->p, n, sizeof *all);
+    for (int i = 0; i < mls_net_weights(r->net); i++) {
+        const mls_weight *w = mls_net_weight(r->net, i);
+        const float *x = mls_net_pending(r->net, i);
+        if (x)
+            memcpy(all + (w->grad - mls_net_grad(r->net)), x,
+                   (size_t)(w->rows * w->cols) * sizeof *x);
+    }
+    return all;
+}
+
+double mls_values_changes(mls_rig *r, const char *when, const float *want, double tol)
+{
+    const float *all = mls_net_grad(r->net), *got = mls_values_pending(r);
+    double worst = 0.0;
+    for (int i = 0; i < mls_net_weights(r->net); i++) {
+        const mls_weight *w = mls_net_weight(r->net, i);
+        const int64_t at = w->grad - all;
+        const part x = {"change beside the gradient", got + at, want + at};
+        worst = fmax(worst, part_near(r, w, when, x, tol));
     }
     return worst;
 }
@@ -114,6 +150,7 @@ int64_t mls_values_sample(mls_rig *one, const mls_rig *r, int64_t b, const float
     if (r->out_steps != r->T)
         memcpy(one->weight, r->weight + b * r->out,
                (size_t)r->out * sizeof *one->weight);
+    one->key[0] = r->key[b];
     one->batch.steps = n;
     return n;
 }

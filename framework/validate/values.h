@@ -20,11 +20,15 @@ double mls_values_states(mls_rig *r, const char *when, const float *want, double
  * bit, else relative to the largest of the weight. */
 double mls_values_grads(mls_rig *r, const char *when, const float *want, double tol);
 
+/* What waits for the weights by mls->adapt, as mls_net_grad; and against `want`. */
+float *mls_values_pending(mls_rig *r);
+double mls_values_changes(mls_rig *r, const char *when, const float *want, double tol);
+
 /* Puts states back that mls_rig_states gave; forgets a forward without a backward. */
 void mls_values_restore(mls_rig *r, const float *states);
 
 /* Steps of sample b where mask (NULL: all) is not 0, into the one-sample rig `one`: x,
- * dt and weight.  Sets one's number of steps and returns it. */
+ * dt, weight and key.  Sets one's number of steps and returns it. */
 int64_t mls_values_sample(mls_rig *one, const mls_rig *r, int64_t b, const float *mask);
 /* Of y [T][B][N], sample b where mask (NULL: all) is not 0: [n][N]; returns n. */
 int64_t mls_values_pick(float *out, const float *y, const float *mask, int64_t T,

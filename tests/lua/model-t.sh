@@ -51,6 +51,29 @@ sed 's/dropout: 0.1/dropout: 0.2/' "$out/same.yaml" > "$out/other.yaml"
 "$mls" lua "$out/same.lua" "$out/hand.h5" "$out/other/checkpoint-40.h5"
 test $? = 1
 say $? "and not to those of other settings"
+# noise goes by the samples, and a weight changes beside its gradient
+cat > "$out/plastic.yaml" <<'END'
+task: { component: task.delayed_copy, length: 16, symbols: 4, delay: 2, training: 64,
+        validation: 16 }
+network: { width: 16, layers: 1, dropout: 0.1, wire: "input -> code -> enc -> output",
+           nodes: { code: { component: encoder.rate, gain: 0.5, offset: 0.5 },
+                    enc: { component: encoder.lif, threshold: 0.5, plasticity: stdp,
+                           plasticity_rate: 0.001 } } }
+train: { learning_rate: 0.003, clip: 1, schedule: cosine, warmup_steps: 5, steps: 40, batch: 8 }
+END
+sed 's/mls.modes.sequential { \(.*\) }, data)/mls.network { \1,\
+  code = mls.encoder.rate { gain = 0.5, offset = 0.5 },\
+  enc = mls.encoder.lif { threshold = 0.5, plasticity = "stdp", plasticity_rate = 0.001 } }\
+  :wire "input -> code -> enc -> output", data)/' "$example" > "$out/plastic.lua"
+"$mls" lua "$out/plastic.lua" "$out/plastic.h5" > "$out/hand" 2>&1 &&
+  "$mls" train "$out/plastic.yaml" --out "$out/plastic" --quiet > "$out/train" 2>&1 &&
+  grep -q '"plasticity":' "$out/plastic/metrics.jsonl" &&
+  "$mls" lua "$out/same.lua" "$out/plastic.h5" "$out/plastic/checkpoint-40.h5"
+say $? "so it does with plasticity and random spikes"
+sed 's/forward(batch)/forward(batch.token)/' "$out/plastic.lua" > "$out/keyless.lua"
+"$mls" lua "$out/keyless.lua" "$out/keyless.h5" > "$out/hand" 2>&1 &&
+  ! "$mls" lua "$out/same.lua" "$out/plastic.h5" "$out/keyless.h5"
+say $? "which the keys of a batch bring along"
 test "$(grep -vcE '^ *(--.*)?$' "$example")" -le 25
 say $? "its code has at most 25 lines"
 printf 'local mls = require "mls"\nlocal net = mls.load(arg[1])\nprint(net:data():batches())' \

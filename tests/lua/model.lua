@@ -175,6 +175,12 @@ do
   ok(same(a.token:totable(), b.token:totable()) and data:batches("training", 8) == 8,
     "an index past the epoch goes on in the next")
   ok(#data:batch { split = "validation", batch = 16 }.token == 12, "the last batch is filled up")
+  ok(#a.key == 8 and a.key[1] ~= a.key[2] and a.key[3] == b.key[3], "a batch has keys")
+  fails("expected a list of 8 whole numbers",
+    function () net:forward(a, nil, { key = { 1, 2 } }) end)
+  fails("key%[2%] is a string value", function ()
+    net:forward(a.token, nil, { key = { 1, "x", 3, 4, 5, 6, 7, 8 } })
+  end)
   fails("no split 'trainig'", function () data:batch { split = "trainig" } end)
   fails("did you mean 'index'", function () data:batch { indx = 1 } end)
   local opt = net:optimiser { optimiser = mls.optimiser.adamw { lr = 1e-2 } }

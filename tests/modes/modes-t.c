@@ -103,7 +103,7 @@ static void run_in(net *n, unsigned flags, int cut, float *out)
     assert_non_null(run);
     for (int t = 0; t < T; t += cut) {
         const int len = t + cut < T ? cut : T - t;
-        const mls_batch b = { len, B, token + t * B, NULL, NULL, NULL, NULL, NULL };
+        const mls_batch b = { len, B, token + t * B, NULL, NULL, NULL, NULL, NULL, NULL };
         mls_t y = mls_run_forward(run, &b, 0);
         if (!y) fail_msg("%s", mls_run_error(run)->text);
         memcpy(out + (size_t)t * B * VOCABULARY, y->data, (size_t)y->count * sizeof(float));
@@ -188,7 +188,7 @@ static void threads_change_no_bit(void **state)
             net n = build(wirings[m]);
             mls_error e = { 0 };
             mls_run *run = mls_run_new(n.net, B, MLS_TRAIN, &e);
-            const mls_batch b = { T, B, token, NULL, NULL, NULL, token + B, NULL };
+            const mls_batch b = { T, B, token, NULL, NULL, NULL, token + B, NULL, NULL };
             for (int i = 0; i < 2; i++) {
                 mls_run_loss(run, &b, (uint64_t)i, NULL);
                 mls_run_backward(run, 1.0);

@@ -213,7 +213,7 @@ static void late_wires_do_not_depend_on_cuts(void **state)
         mls_net *net = build(spec_of(&a, loop, chunk), &e);
         assert_string_equal(e.text, "");
         mls_run *run = mls_run_new(net, B, MLS_EXACT, &e);
-        mls_batch b = { T, B, NULL, x, NULL, NULL, NULL, target };
+        mls_batch b = { T, B, NULL, x, NULL, NULL, NULL, target, NULL };
         mls_t y = mls_run_forward(run, &b, 0);
         assert_non_null(y);
         memcpy(whole, y->data, sizeof whole);
@@ -221,7 +221,7 @@ static void late_wires_do_not_depend_on_cuts(void **state)
             mls_run_reset(run);
             for (int t = 0; t < T; t += cut) {
                 const int n = t + cut < T ? cut : T - t;
-                b = (mls_batch){ n, B, NULL, x + t * B * D, NULL, NULL, NULL, NULL };
+                b = (mls_batch){ n, B, NULL, x + t * B * D, NULL, NULL, NULL, NULL, NULL };
                 y = mls_run_forward(run, &b, 0);
                 assert_non_null(y);
                 assert_memory_equal(y->data, whole + t * B * 2, (size_t)(n * B * 2) * sizeof(float));
@@ -239,7 +239,7 @@ static void late_means_k_steps(void **state)
     (void)state;
     float x[T * B * D], target[T * B * 2], with[T * B * 2];
     fill(x, target);
-    const mls_batch b = { T, B, NULL, x, NULL, NULL, NULL, target };
+    const mls_batch b = { T, B, NULL, x, NULL, NULL, NULL, target, NULL };
     mls_arena a = { 0 };
     mls_error e = { 0 };
     mls_value *s = spec_of(&a, loop, 3);
@@ -286,7 +286,7 @@ static void gradients(void **state)
     mls_error e = { 0 };
     mls_net *net = build(spec_of(&a, loop, 2), &e);
     mls_run *run = mls_run_new(net, B, MLS_TRAIN, &e);
-    const mls_batch b = { T, B, NULL, x, NULL, NULL, NULL, target };
+    const mls_batch b = { T, B, NULL, x, NULL, NULL, NULL, target, NULL };
     int64_t count;
     float *w = mls_net_data(net, &count), *g = mls_net_grad(net);
     loss_at(run, &b);
@@ -319,7 +319,7 @@ static void state_gradients(void **state)
     mls_net *net = build(spec_of(&a, loop, 2), &e);
     mls_run *run = mls_run_new(net, B, MLS_TRAIN, &e);
     mls_run_track(run, 1);
-    const mls_batch b = { T, B, NULL, x, NULL, NULL, NULL, target };
+    const mls_batch b = { T, B, NULL, x, NULL, NULL, NULL, target, NULL };
     int h = -1;
     for (int i = 0; i < mls_run_states(run); i++)
         if (!strcmp(mls_run_state(run, i, NULL, NULL, NULL), "layer0.one.h")) h = i;
@@ -352,7 +352,7 @@ static void compare_remat(double drop)
 {
     float x[T * B * D], target[T * B * 2];
     fill(x, target);
-    const mls_batch b = { T, B, NULL, x, NULL, NULL, NULL, target };
+    const mls_batch b = { T, B, NULL, x, NULL, NULL, NULL, target, NULL };
     float *kept = NULL;
     double loss = 0.0;
     for (int remat = 0; remat < 2; remat++) {
@@ -403,7 +403,7 @@ static void steady_memory(void **state)
     (void)state;
     float x[T * B * D], target[T * B * 2];
     fill(x, target);
-    const mls_batch b = { T, B, NULL, x, NULL, NULL, NULL, target };
+    const mls_batch b = { T, B, NULL, x, NULL, NULL, NULL, target, NULL };
     mls_arena a = { 0 };
     mls_error e = { 0 };
     mls_net *net = build(spec_of(&a, loop, 2), &e);

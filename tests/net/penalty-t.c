@@ -65,7 +65,7 @@ enum { D = 3, B = 2, T = 7 };
 static const mls_task_shape shape = { .steps = T, .input = D, .output = 2, .loss = MLS_MSE,
                                       .per_step = 1, .has_mask = 1 };
 static float x[T * B * D], target[T * B * 2], mask[T * B];
-static const mls_batch batch = { T, B, NULL, x, mask, NULL, NULL, target };
+static const mls_batch batch = { T, B, NULL, x, mask, NULL, NULL, target, NULL };
 
 typedef struct rig {
     mls_arena a;

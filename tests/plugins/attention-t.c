@@ -140,7 +140,7 @@ static void open_bench(bench *k, const char *name, const char *options, unsigned
     }
     k->run = mls_run_new(k->net, B, flags, &e);
     if (!k->run) fail_msg("%s", e.text);
-    k->batch = (mls_batch){ T, B, NULL, k->x, NULL, NULL, NULL, k->target };
+    k->batch = (mls_batch){ T, B, NULL, k->x, NULL, NULL, NULL, k->target, NULL };
 }
 
 static void close_bench(bench *k)
@@ -157,7 +157,7 @@ static void forward(bench *k, int chunk, float *y)
     for (int t = 0; t < T; t += chunk) {
         const int n = T - t < chunk ? T - t : chunk;
         const mls_batch b = { n, B, NULL, k->x + t * B * D,
-                              k->batch.mask ? k->mask + t * B : NULL, NULL, NULL, NULL };
+                              k->batch.mask ? k->mask + t * B : NULL, NULL, NULL, NULL, NULL };
         mls_t out = mls_run_forward(k->run, &b, 0);
         if (!out) fail_msg("%s", mls_run_error(k->run)->text);
         memcpy(y + t * B * D, out->data, (size_t)(n * B * D) * sizeof *y);

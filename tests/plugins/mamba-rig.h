@@ -113,7 +113,7 @@ static void start(rig *r, int64_t T, int64_t B, int64_t D, int64_t in, const cha
     for (int64_t i = 0; i < T * B * D; i++) r->coef[i] = noise((uint64_t)(i + 1000003));
     for (int64_t i = 0; i < D * in && in == D; i++)
         weight(r, "input.weight", NULL)[i] = i / in == i % in ? 1.0f : 0.0f;
-    r->batch = (mls_batch){ T, B, NULL, r->x, NULL, NULL, NULL, NULL };
+    r->batch = (mls_batch){ T, B, NULL, r->x, NULL, NULL, NULL, NULL, NULL };
 }
 
 static void stop(rig *r)

@@ -285,7 +285,7 @@ static void cuts(unsigned flags)
         mls_run_reset(r.run);
         for (int t = 0, n; t < T; t += n) {
             n = at ? (t ? T - at : at) : 1;
-            const mls_batch b = { n, B, NULL, r.x + t * B * D, NULL, NULL, NULL, NULL };
+            const mls_batch b = { n, B, NULL, r.x + t * B * D, NULL, NULL, NULL, NULL, NULL };
             const float *y = ahead(&r, &b);
             if (flags & MLS_EXACT)
                 assert_memory_equal(y, whole + t * B * D, (size_t)(n * B * D) * sizeof(float));

@@ -61,8 +61,7 @@ static void matches_double(void **state)
             n = T - t < 7 ? T - t : 7;
             const mls_batch piece = {
                 n,    B,    NULL, r.x + t * B * D, i < 3 ? NULL : mask + t * B,
-                NULL, NULL, NULL
-            };
+                NULL, NULL, NULL, NULL };
             near_all("pieces", ahead(&r, &piece), want + t * B * D, n * B * D, 1e-6);
         }
         stop(&r);

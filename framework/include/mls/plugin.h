@@ -284,7 +284,8 @@ typedef struct mls_host {
     mls_t (*rms_norm)(mls_ctx *c, mls_t x, mls_t gain, double eps);
     mls_t (*layer_norm)(mls_ctx *c, mls_t x, mls_t gain, mls_t bias, double eps);
     mls_t (*softmax)(mls_ctx *c, mls_t x);                  /* over features    */
-    mls_t (*dropout)(mls_ctx *c, mls_t x, double p);  /* identity unless training */
+    mls_t (*dropout)(mls_ctx *c, mls_t x, double p);  /* identity unless training;
+                                  drawn by a value's place, not by its sample: noise.h   */
     /* Causal depthwise convolution: x [T][B][E], w [E][K], bias [1][E]; past, of width
      * (K - 1) E, holds the last inputs, oldest first.  mask may be NULL.           */
     mls_t (*conv)(mls_ctx *c, mls_t x, mls_t w, mls_t bias, mls_state *past, mls_t mask);
@@ -352,6 +353,20 @@ typedef struct mls_host {
      * or of MLS_WRITES and MLS_OMITS.                                                  */
     void (*apply_as)(mls_ctx *c, unsigned can, const mls_op *op, const void *attr,
                      const mls_t *in, int n_in, const mls_t *out, int n_out);
+    /* --- since 1.2: forward, op ---------------------------------------------------- */
+    /* [B] random keys, one of each sample, for noise that follows a sample wherever it
+     * stands: of the task's seed, split, epoch and the sample's number; where a batch has
+     * none, of the network's seed, the place and, in training, the step.  A sequence in
+     * chunks keeps the noise it began with when its key is a state: see encoder/noise.h. */
+    const uint64_t *(*sample_keys)(mls_ctx *c);
+
+    /* --- since 1.2: forward -------------------------------------------------------- */
+    /* Changes a weight of this node between steps, beside its gradient: when the optimiser
+     * has made its step, w = w + rate * change, cut to [low, high].  change is as large as
+     * w; calls add up, micro-batches are averaged as gradients are.  Only in training, only
+     * after a backward, and for MLS_FROZEN weights too.  adapting: would it be heard now?   */
+    int   (*adapting)(mls_ctx *c);
+    void  (*adapt)(mls_ctx *c, mls_t w, mls_t change, double rate, double low, double high);
 } mls_host;
 
 enum { MLS_WRITES = 1, /* where bit i of k->fresh is set, in[i]->grad holds nothing yet,
