@@ -14,6 +14,7 @@
 
 typedef struct result {
     float *y, *last, *grad;
+    float *change; /* what waits for the weights beside the gradient: a mean over samples */
     int64_t count, states, weights;
 } result;
 
@@ -25,6 +26,7 @@ static result run_all(mls_rig *r, const mls_batch *b)
     mls_net_zero_grad(r->net);
     if (r->flags & MLS_TRAIN) mls_run_backward_from(r->run, r->weight);
     out.grad = mls_values_grad(r, &out.weights);
+    out.change = mls_values_pending(r);
     return out;
 }
 
@@ -55,14 +57,22 @@ static void same_sample(mls_rig *r, const result *all, int64_t b, const float *y
                                     all->states / r->B ? all->states / r->B : 1, tol));
 }
 
+/* Dropout of the host goes by the place: left out of what is random. */
+static void open_rig(mls_rig *r, mls_rig *like, mls_rig_size size)
+{
+    mls_rig_open(r, like->p, like->v, size, like->flags, like->p->seed);
+    mls_run_tape(r->run)->steady = (like->p->c->flags & MLS_RANDOM) != 0;
+}
+
 static void in_another_order(mls_rig *r, const result *all, double *worst)
 {
     mls_rig o;
-    mls_rig_open(&o, r->p, r->v, (mls_rig_size){r->T, r->B, 0}, r->flags, r->p->seed);
+    open_rig(&o, r, (mls_rig_size){r->T, r->B, 0});
     float *spare = mls_values_room(r->p, r->B * (r->in + r->out), sizeof *spare);
     shuffle(o.x, r->T, r->B, r->in, spare);
     shuffle(o.dt, r->T, r->B, 1, spare);
     shuffle(o.weight, r->out_steps, r->B, r->out, spare);
+    for (int64_t b = 0; b < r->B; b++) o.key[b] = r->key[(b + 1) % r->B];
     const result got = run_all(&o, NULL);
     float *y = mls_values_room(r->p, got.count, sizeof *y);
     float *last = mls_values_room(r->p, got.states, sizeof *last);
@@ -72,46 +82,51 @@ static void in_another_order(mls_rig *r, const result *all, double *worst)
         mls_values_pick_states(r, last, got.last, from);
         same_sample(r, all, b, y, last, "in a batch of another order", 1e-5, worst);
     }
-    *worst = fmax(
-        *worst, mls_values_grads(&o, "of the batch in another order", all->grad, 1e-4));
+    const char *how = "of the batch in another order";
+    *worst = fmax(*worst, mls_values_grads(&o, how, all->grad, 1e-4));
+    *worst = fmax(*worst, mls_values_changes(&o, how, all->change, 1e-4));
     mls_rig_close(&o);
 }
 
 static void alone(mls_rig *r, const result *all, double *worst)
 {
     float *sum = mls_values_room(r->p, all->weights, sizeof *sum);
+    float *change = mls_values_room(r->p, all->weights, sizeof *change);
     for (int64_t b = 0; b < r->B; b++) {
         mls_rig one;
-        mls_rig_open(&one, r->p, r->v, (mls_rig_size){r->T, 1, 0}, r->flags,
-                     r->p->seed);
+        open_rig(&one, r, (mls_rig_size){r->T, 1, 0});
         mls_values_sample(&one, r, b, NULL);
         const result got = run_all(&one, NULL);
         same_sample(r, all, b, got.y, got.last, "alone, against in its batch", 1e-5,
                     worst);
-        for (int64_t k = 0; k < all->weights; k++) sum[k] += got.grad[k];
+        for (int64_t k = 0; k < all->weights; k++) {
+            sum[k] += got.grad[k];
+            change[k] += got.change[k] / (float)r->B;
+        }
         mls_rig_close(&one);
     }
     memcpy(mls_net_grad(r->net), sum, (size_t)all->weights * sizeof *sum);
     *worst = fmax(
         *worst, mls_values_grads(r, "summed over the samples alone", all->grad, 1e-4));
+    *worst = fmax(*worst, mls_values_changes(r, "against the mean of the samples alone",
+                                             change, 1e-4));
 }
 
 static void batch_equivariant(mls_probe *p)
 {
     const mls_variant *v;
     double worst = 0.0;
-    if (p->c->flags & MLS_RANDOM)
-        mls_probe_skip(p, "it is random: a sample's noise may go by its place");
-    const int n = mls_probe_variants(p, &v);
-    for (int i = 0; i < n; i++) {
-        mls_rig r;
-        mls_rig_open(&r, p, &v[i], (mls_rig_size){.B = 4}, MLS_SMOOTH | MLS_TRAIN,
-                     p->seed);
-        const result all = run_all(&r, NULL);
-        in_another_order(&r, &all, &worst);
-        alone(&r, &all, &worst);
-        mls_rig_close(&r);
-    }
+    const int n = mls_probe_variants(p, &v), random = (p->c->flags & MLS_RANDOM) != 0;
+    for (int i = 0; i < n; i++)
+        for (int hard = 0; hard <= random; hard++) { /* smooth, no spike is drawn */
+            const unsigned flags = MLS_TRAIN | (hard ? MLS_EXACT : MLS_SMOOTH);
+            mls_rig r, like = {.p = p, .v = &v[i], .flags = flags};
+            open_rig(&r, &like, (mls_rig_size){.B = 4});
+            const result all = run_all(&r, NULL);
+            in_another_order(&r, &all, &worst);
+            alone(&r, &all, &worst);
+            mls_rig_close(&r);
+        }
     mls_probe_note(p, "largest error %.1e", worst);
 }
 
@@ -156,6 +171,7 @@ static void unseen(mls_rig *r, const result *a, const float *mask, const char *w
     snprintf(what, sizeof what, "when only the padding (%s) changed", which);
     mls_values_states(r, what, a->last, 0.0);
     mls_values_grads(r, what, a->grad, 0.0);
+    mls_values_changes(r, what, a->change, 0.0);
 }
 
 /* The final states of sample b, which has no real step at all. */
@@ -179,6 +195,7 @@ static void ragged(mls_rig *r, const float *mask, const char *which, double *wor
     float *want = mls_values_room(r->p, all.count, sizeof *want);
     float *last = mls_values_room(r->p, all.states, sizeof *last);
     float *sum = mls_values_room(r->p, all.weights, sizeof *sum);
+    float *change = mls_values_room(r->p, all.weights, sizeof *change);
     int whole = 1;
     for (int64_t b = 0; b < r->B; b++) {
         mls_rig one;
@@ -206,9 +223,14 @@ static void ragged(mls_rig *r, const float *mask, const char *which, double *wor
         snprintf(what, sizeof what, "of sample %lld without its padding (%s)",
                  (long long)b, which);
         *worst = fmax(*worst, mls_values_states(&one, what, last, 1e-5));
-        for (int64_t k = 0; k < all.weights; k++) sum[k] += got.grad[k];
+        for (int64_t k = 0; k < all.weights; k++) {
+            sum[k] += got.grad[k];
+            change[k] += got.change[k] / (float)r->B;
+        }
         mls_rig_close(&one);
     }
+    *worst = fmax(*worst, mls_values_changes(r, "against the mean without padding",
+                                             change, 1e-4));
     if (whole) {
         memcpy(mls_net_grad(r->net), sum, (size_t)all.weights * sizeof *sum);
         *worst =
@@ -255,6 +277,7 @@ static void again(mls_rig *r, const result *want, const char *how)
     snprintf(what, sizeof what, "output %s", how);
     mls_probe_same(r->p, r->v, what, got.y, want->y, got.count, r->B, r->out);
     mls_values_grads(r, how, want->grad, 0.0);
+    mls_values_changes(r, how, want->change, 0.0);
     mls_values_restore(r, got.last);
     mls_values_states(r, how, want->last, 0.0);
 }

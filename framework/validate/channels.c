@@ -217,11 +217,28 @@ static int random_in(mls_rig *r, unsigned flags)
     return at >= 0;
 }
 
+/* Two samples that are alike in all but their keys meet noise of their own. */
+static int random_by_sample(mls_rig *r)
+{
+    int64_t count;
+    for (int64_t i = 0; i < r->T * r->B; i++) {
+        const int64_t first = i / r->B * r->B;
+        r->dt[i] = r->dt[first];
+        memcpy(r->x + i * r->in, r->x + first * r->in, (size_t)r->in * sizeof *r->x);
+    }
+    const float *y = mls_values_output(r, NULL, &count);
+    for (int64_t t = 0; t < r->out_steps; t++)
+        if (memcmp(y + t * r->B * r->out, y + (t * r->B + 1) * r->out,
+                   (size_t)r->out * sizeof *y))
+            return 1;
+    return 0;
+}
+
 void mls_states_promises(mls_probe *p)
 {
     const mls_variant *v;
     const int n = mls_probe_variants(p, &v);
-    int chance = 0;
+    int chance = 0, apart = 0;
     for (int i = 0; i < n; i++) {
         const mls_mark mark = mls_arena_mark(&p->arena);
         streams(p, &v[i]);
@@ -230,10 +247,14 @@ void mls_states_promises(mls_probe *p)
             const unsigned flags = train ? MLS_TRAIN : 0;
             mls_rig_open(&r, p, &v[i], (mls_rig_size){.T = 4}, flags, p->seed);
             chance |= random_in(&r, flags);
+            if (p->c->flags & MLS_RANDOM) apart |= random_by_sample(&r);
             mls_rig_close(&r);
         }
         mls_arena_release(&p->arena, mark);
     }
     if ((p->c->flags & MLS_RANDOM) && !chance)
         mls_probe_warn(p, "MLS_RANDOM is among its flags, but nothing was random");
+    else if ((p->c->flags & MLS_RANDOM) && !apart)
+        mls_probe_warn(p, "samples of one batch meet the same noise: mls->sample_keys "
+                          "tells them apart");
 }

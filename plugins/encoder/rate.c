@@ -127,9 +127,9 @@ static const mls_component encoder = {
     "Random spikes whose rate follows the value (Bernoulli or Poisson).\n\n"
     "A sample's spikes do not depend on its place in the batch, on padding or on "
     "chunks.\n"
-    "They are drawn anew in each training step and are fixed in evaluation; samples of "
-    "one\n"
-    "batch meet the same uniform numbers.  The tap `probability` shows p.",
+    "They are drawn anew in each epoch and are fixed in evaluation; two samples never "
+    "meet\n"
+    "the same uniform numbers.  The tap `probability` shows p.",
     ports,
     options,
     sizeof(rate),

@@ -177,28 +177,60 @@ static void rates_are_kept(void **state)
     }
 }
 
-/* The same spikes at another place of the batch; others in another training step, where
- * they are to be drawn anew, and the same in evaluation. */
+/* [T][B][N] of the steps from `from` on, with these keys, as call number `step`. */
+static void draw(int64_t from, int64_t n, const uint64_t *key, uint64_t step)
+{
+    const mls_batch b = {
+        .steps = n, .batch = k.B, .x = k.x + from * k.B * k.D, .key = key};
+    float *to = seen + from * k.B * k.D;
+    looked_at = "spikes";
+    if (!from) mls_run_reset(k.run);
+    mls_t y = mls_run_forward(k.run, &b, step);
+    if (!y) fail_msg("%s", mls_run_error(k.run)->text);
+    if (from) memmove(to, seen, (size_t)(n * k.B * k.D) * sizeof *to);
+}
+
+/* Noise follows a sample by its key: to another place of the batch, bit by bit, through
+ * chunks and into another training step; equal samples of other keys meet other noise.
+ * Without keys it goes by the place, is drawn anew in each training step and stays the
+ * same in evaluation. */
 static void noise_goes_by_the_sample(void **state)
 {
     (void)state;
-    enum { T = 20, B = 2, N = 3 };
+    enum { T = 20, B = 3, N = 4 };
+    static const char *const code[] = {"rate", "spike_mlp, dropout: 0.5, threshold: 0.2"};
+    static const uint64_t key[B] = {7, 1ull << 63, 99}, moved[B] = {99, 7, 1ull << 63};
     static float first[MAX_VALUES];
-    for (int train = 0; train < 2; train++) {
-        open_code("rate", N, T, B, train ? MLS_TRAIN : 0);
-        for (int i = 0; i < T * B * N; i++) k.x[i] = 0.2f + 0.6f * (float)(i / N % B);
-        memcpy(first, look("spikes"), sizeof first);
-        for (int i = 0; i < T * B * N; i++) k.x[i] = 0.8f - 0.6f * (float)(i / N % B);
-        look("spikes");
+    for (int i = 0; i < 4; i++) {
+        open_code(code[i / 2], N, T, B, i % 2 ? MLS_TRAIN : 0);
+        for (int j = 0; j < T * B * N; j++) /* the same in every sample */
+            k.x[j] = 0.5f + 0.3f * noise(j / N / B * N + j % N);
+        const int draws = i / 2 == 0 || i % 2;
+        draw(0, T, key, 0);
+        memcpy(first, seen, sizeof first);
+        int apart = 0;
+        for (int t = 0; t < T; t++)
+            apart |= memcmp(seen + t * B * N, seen + (t * B + 1) * N, N * sizeof *seen);
+        assert_true((apart != 0) == draws);
+        draw(0, T, moved, 5);
         for (int t = 0; t < T; t++)
             for (int b = 0; b < B; b++)
-                same(seen + (t * B + b) * N, first + (t * B + 1 - b) * N, N, 0.0,
+                same(seen + (t * B + (b + 1) % B) * N, first + (t * B + b) * N, N, 0.0,
                      "place");
-        const mls_batch batch = {.steps = T, .batch = B, .x = k.x};
+        /* the key that a sequence began with holds in its later chunks */
+        const float *whole = first;
+        for (int64_t t = 0; t < T; t += 5) {
+            float part[5 * B * N];
+            draw(t, 5, t ? moved : key, (uint64_t)t);
+            memcpy(part, seen + t * B * N, sizeof part);
+            same(part, whole + t * B * N, 5 * B * N, 0.0, "chunk");
+        }
+        draw(0, T, NULL, 0);
         memcpy(first, seen, sizeof first);
-        mls_run_reset(k.run);
-        assert_non_null(mls_run_forward(k.run, &batch, 1));
-        assert_true(!memcmp(seen, first, T * B * N * sizeof(float)) == !train);
+        draw(0, T, NULL, 0);
+        same(seen, first, T * B * N, 0.0, "by place");
+        draw(0, T, NULL, 1);
+        assert_true(!memcmp(seen, first, T * B * N * sizeof(float)) == !(i % 2));
         close_bench(&k);
     }
 }

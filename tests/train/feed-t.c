@@ -50,6 +50,16 @@ static void samples_do_not_depend_on_the_batch(void **state)
             assert_int_equal(w->token[t * 8 + 4 + i], first[t * 4 + i]);
             assert_int_equal(w->label[t * 8 + 4 + i], t ? first[(t - 1) * 4 + i] : -1);
         }
+    /* So are the keys of their noise, of other samples and epochs other ones. */
+    uint64_t key[4];
+    b = mls_stage_train(s, 2, 3, 0, &e);
+    memcpy(key, b->key, sizeof key);
+    assert_memory_equal(mls_stage_train(whole, 2, 1, 0, &e)->key + 4, key, sizeof key);
+    assert_true(key[0] != key[1] && key[1] != key[2] && key[2] != key[3]);
+    mls_stage_train(s, 3, 3, 0, &e);
+    assert_memory_not_equal(b->key, key, sizeof key);
+    mls_stage_train(s, 2, 3, 0, &e);
+    assert_memory_equal(b->key, key, sizeof key);
     /* The same indices in another epoch are other draws, in evaluation the same. */
     b = mls_stage_eval(s, MLS_VALIDATION, 1, &e);
     memcpy(first, b->token, sizeof first);
