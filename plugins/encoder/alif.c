@@ -20,7 +20,7 @@ typedef struct alif {
     neuron base;
     double alpha, rho, threshold, strength;
     int normalize, learn_alpha, learn_rho, learn_strength;
-    mls_t alpha_w, rho_w, strength_w;
+    mls_t alpha_w, rho_w, strength_w, threshold_w;
 } alif;
 
 MLS_INLINE void neuron_drive(const plan *g, const float *const *now, float *restrict x,
@@ -106,20 +106,21 @@ static void setup(mls_ctx *c, void *self)
     p->alpha_w = learnt_decay(c, "alpha", p->learn_alpha, n, p->alpha);
     p->rho_w = learnt_decay(c, "rho", p->learn_rho, n, p->rho);
     p->strength_w = learnt(c, "strength", p->learn_strength, n, p->strength);
+    p->threshold_w = plastic_threshold(c, &p->base.plastic, FIXED, n, p->threshold);
 }
 
 /* theta0 + strength a of the last inner step: what the tap shows. */
 static void show_forward(const mls_call *k)
 {
     const alif *p = k->attr;
-    mls_t tape = k->in[0], q = k->in[1], y = k->out[0];
+    mls_t tape = k->in[0], q = k->in[1], th = k->in[2], y = k->out[0];
     const int64_t T = y->dim[0], B = y->dim[1], N = y->dim[2], M = tape->dim[0] / T;
     for (int64_t i = 0; i < T * B; i++) {
         const int64_t at = ((i / B * M + M - 1) * B + i % B) * tape->dim[2];
         const float *a = tape->data + at + ADAPTATION * N;
         for (int64_t n = 0; n < N; n++)
             y->data[i * N + n] =
-                (float)p->threshold +
+                (th ? th->data[n] : (float)p->threshold) +
                 (q ? q->data[q->count > 1 ? n : 0] : (float)p->strength) * a[n];
     }
 }
@@ -129,7 +130,8 @@ static const mls_op show = {sizeof show, "alif.threshold", show_forward, NULL, N
 static void tap_threshold(mls_ctx *c, const alif *p, mls_t tape, mls_t like)
 {
     mls_t y = mls->tensor(c, like->dim[0], like->dim[1], like->dim[2]);
-    MLS_APPLY(c, &show, p, ((mls_t[]){tape, p->strength_w}), ((mls_t[]){y}));
+    MLS_APPLY(c, &show, p, ((mls_t[]){tape, p->strength_w, p->threshold_w}),
+              ((mls_t[]){y}));
     mls->tap(c, "threshold", y, NULL, "adaptive threshold of each neuron");
 }
 
@@ -137,9 +139,10 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 {
     alif *p = self;
     mls_t x = p->base.project ? mls->linear(c, in[0], p->base.w, p->base.b) : in[0];
-    const mls_t param[] = {decay_of(c, p->alpha_w), decay_of(c, p->rho_w), NULL,
-                           p->strength_w};
+    const mls_t param[] = {decay_of(c, p->alpha_w), decay_of(c, p->rho_w),
+                           p->threshold_w, p->strength_w};
     mls_t tape = run_neurons(c, &p->base, x, in[1], param, out);
+    plastic_apply(c, &p->base.plastic, in[0], out[0], in[1], p->base.w, p->threshold_w);
     if (mls->wanted(c, "threshold")) tap_threshold(c, p, tape, out[1]);
     if (mls->wanted(c, "current"))
         mls->tap(c, "current", x, NULL, "input current of each neuron");
@@ -168,6 +171,7 @@ static const mls_option options[] = {
     NEURON_STEPS(alif),
     NEURON_RATES(alif),
     NEURON_VOLTAGE(alif),
+    NEURON_PLASTIC(alif),
     MLS_OPT_END};
 
 static const mls_component encoder = {

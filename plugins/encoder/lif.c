@@ -20,6 +20,7 @@
  * tutorial 3, zero_full its documentation.  detach_reset stops the gradient through
  * R and through D; snnTorch without delay stops it through R only.
  */
+#include "plastic.h"
 #include "regular.h"
 
 enum { FIXED, SCALAR, PER_UNIT };
@@ -29,6 +30,7 @@ typedef struct lif {
     int64_t units, steps;
     double beta, threshold, slope;
     regular regular;
+    plastic plastic;
     int project, reset, reset_delay, detach_reset, fire_on_equal, surrogate;
     int readout, learn_beta, learn_threshold;
     mls_t w, b, beta_w, threshold_w;
@@ -346,6 +348,12 @@ static const mls_op scan = { sizeof scan, "lif.scan", scan_forward, scan_backwar
 
 /* ---- the component ---------------------------------------------- */
 
+/* Of an inner step in a value of spikes. */
+static double share_of(const lif *p)
+{
+    return p->readout == SUM ? 1.0 / (double)p->steps : 1.0;
+}
+
 static void setup(mls_ctx *c, void *self)
 {
     lif *p = self;
@@ -353,8 +361,9 @@ static void setup(mls_ctx *c, void *self)
     p->units = n;
     p->regular.threshold = p->threshold;
     regular_check(c, &p->regular);
+    plastic_setup(c, &p->plastic, p->project, in, n, share_of(p));
     if (p->project) {
-        p->w = mls->weight(c, "weight", n, in, MLS_LINEAR);
+        p->w = plastic_weight(c, &p->plastic, n, in);
         p->b = mls->weight(
             c, "bias", 1, n,
             mls_init_of(MLS_UNIFORM, in ? 1.0 / sqrt((double)in) : 0.0, MLS_NO_DECAY));
@@ -367,10 +376,8 @@ static void setup(mls_ctx *c, void *self)
     if (p->learn_beta)
         p->beta_w = mls->weight(c, "beta", 1, p->learn_beta == SCALAR ? 1 : n,
                                 mls_init_of(MLS_CONSTANT, p->beta, MLS_NO_DECAY));
-    if (p->learn_threshold)
-        p->threshold_w =
-            mls->weight(c, "threshold", 1, p->learn_threshold == SCALAR ? 1 : n,
-                        mls_init_of(MLS_CONSTANT, p->threshold, MLS_NO_DECAY));
+    p->threshold_w =
+        plastic_threshold(c, &p->plastic, p->learn_threshold, n, p->threshold);
     p->v =
         mls->state(c, "v", n, 0.0, NULL, "membrane potential carried to the next step");
 }
@@ -389,8 +396,8 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     mls->store(c, p->v, mls->steps(c, m, T - 1, 1));
     out[0] = s;
     out[1] = m;
-    regular_apply(c, &p->regular, s, m, in[1],
-                  p->readout == SUM ? 1.0 / (double)M : 1.0);
+    regular_apply(c, &p->regular, s, m, in[1], share_of(p));
+    plastic_apply(c, &p->plastic, in[0], s, in[1], p->w, p->threshold_w);
 }
 
 static const mls_port ports[] = {
@@ -430,6 +437,7 @@ static const mls_option options[] = {
     MLS_OPT_CHOICE(lif, learn_threshold, "none|scalar|unit", "train the threshold"),
     REGULAR_RATES(lif, regular),
     REGULAR_VOLTAGE(lif, regular),
+    PLASTIC_OPTIONS(lif, plastic),
     MLS_OPT_END
 };
 

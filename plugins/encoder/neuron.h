@@ -11,6 +11,7 @@
 #ifndef MLS_PLUGINS_NEURON_H
 #define MLS_PLUGINS_NEURON_H
 
+#include "plastic.h"
 #include "regular.h"
 
 enum { STATES = 4, PARAMS = 4 }; /* at most */
@@ -24,6 +25,7 @@ typedef struct neuron {
     int64_t units, steps;
     double slope, feedback;
     regular regular;
+    plastic plastic;
     int project, surrogate, readout, detach_reset, fire_on_equal, recurrent, reset;
     int states, params;     /* how many, set in setup                              */
     float constant[PARAMS]; /* where there is no tensor                            */
@@ -69,6 +71,7 @@ typedef struct neuron {
 
 #define NEURON_RATES(S) REGULAR_RATES(S, base.regular)
 #define NEURON_VOLTAGE(S) REGULAR_VOLTAGE(S, base.regular)
+#define NEURON_PLASTIC(S) PLASTIC_OPTIONS(S, base.plastic)
 
 #define NEURON_PORTS                                                                   \
     {"in", MLS_IN, "T B in", "input; the current itself when project is false"},       \
@@ -221,13 +224,20 @@ static inline mls_t state_over_time(mls_ctx *c, mls_t tape, mls_t y, int i)
 
 /* ---- setup ---------------------------------------------------------------------- */
 
+/* Of an inner step in a value of spikes. */
+static inline double neuron_share(const neuron *p)
+{
+    return p->readout == SUM ? 1.0 / (double)p->steps : 1.0;
+}
+
 static inline void neuron_project(mls_ctx *c, neuron *p)
 {
     const int64_t in = mls->width(c, "in"), n = mls->width(c, "spikes");
     p->units = n;
     regular_check(c, &p->regular);
+    plastic_setup(c, &p->plastic, p->project, in, n, neuron_share(p));
     if (p->project) {
-        p->w = mls->weight(c, "weight", n, in, MLS_LINEAR);
+        p->w = plastic_weight(c, &p->plastic, n, in);
         p->b = mls->weight(
             c, "bias", 1, n,
             mls_init_of(MLS_UNIFORM, in ? 1.0 / sqrt((double)in) : 0.0, MLS_NO_DECAY));

@@ -215,8 +215,7 @@ static mls_t run_neurons(mls_ctx *c, const neuron *p, mls_t x, mls_t mask,
     for (int i = 0; i < p->states; i++) mls->store(c, p->state[i], to[OUT_LAST + i]);
     out[0] = to[0];
     out[1] = to[1];
-    regular_apply(c, &p->regular, out[0], out[1], mask,
-                  p->readout == SUM ? 1.0 / (double)p->steps : 1.0);
+    regular_apply(c, &p->regular, out[0], out[1], mask, neuron_share(p));
     return to[2];
 }
 

@@ -17,7 +17,7 @@ typedef struct plif {
     neuron base;
     double tau, threshold;
     int hard, decay_input, learn_tau;
-    mls_t inverse;
+    mls_t inverse, threshold_w;
 } plif;
 
 static void setup(mls_ctx *c, void *self)
@@ -33,6 +33,8 @@ static void setup(mls_ctx *c, void *self)
     neuron_carry(c, &p->base, 0.0);
     /* the choices begin with "scalar", the reference's */
     const int learn = p->learn_tau == 0 ? SCALAR : p->learn_tau == 1 ? PER_UNIT : FIXED;
+    p->threshold_w =
+        plastic_threshold(c, &p->base.plastic, FIXED, p->base.units, p->threshold);
     p->inverse = learnt(c, "tau", learn, p->base.units, -log(p->tau - 1.0));
 }
 
@@ -45,7 +47,9 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
         param[BETA] = mls->scale(c, rate, -1.0, 1.0);
         if (p->decay_input) param[GAIN] = rate;
     }
+    param[THETA] = p->threshold_w;
     run_neurons(c, &p->base, x, in[1], param, out);
+    plastic_apply(c, &p->base.plastic, in[0], out[0], in[1], p->base.w, p->threshold_w);
     if (mls->wanted(c, "current"))
         mls->tap(c, "current", x, NULL, "input current of each neuron");
 }
@@ -67,6 +71,7 @@ static const mls_option options[] = {
     NEURON_STEPS(plif),
     NEURON_RATES(plif),
     NEURON_VOLTAGE(plif),
+    NEURON_PLASTIC(plif),
     MLS_OPT_END};
 
 static const mls_component encoder = {

@@ -34,8 +34,8 @@ static void setup(mls_ctx *c, void *self)
     p->base.constant[THETA] = (float)p->threshold;
     p->base.constant[GAIN] = 1.0f;
     p->beta_w = learnt_decay(c, "beta", p->learn_beta, p->base.units, p->beta);
-    p->threshold_w =
-        learnt(c, "threshold", p->learn_threshold, p->base.units, p->threshold);
+    p->threshold_w = plastic_threshold(c, &p->base.plastic, p->learn_threshold,
+                                       p->base.units, p->threshold);
 }
 
 static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
@@ -44,6 +44,7 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     mls_t x = p->base.project ? mls->linear(c, in[0], p->base.w, p->base.b) : in[0];
     const mls_t param[LEAKY_PARAMS] = {decay_of(c, p->beta_w), p->threshold_w, NULL};
     mls_t tape = run_neurons(c, &p->base, x, in[1], param, out);
+    plastic_apply(c, &p->base.plastic, in[0], out[0], in[1], p->base.w, p->threshold_w);
     if (mls->wanted(c, "current"))
         mls->tap(c, "current", state_over_time(c, tape, out[1], p->base.states), NULL,
                  "input of each neuron, with what spikes of the step before add");
@@ -66,6 +67,7 @@ static const mls_option options[] = {
     NEURON_STEPS(rlif),
     NEURON_RATES(rlif),
     NEURON_VOLTAGE(rlif),
+    NEURON_PLASTIC(rlif),
     MLS_OPT_END};
 
 static const mls_component encoder = {

@@ -106,7 +106,8 @@ static void setup(mls_ctx *c, void *self)
     p->base.states = 3;
     p->alpha_w = learnt_decay(c, "alpha", p->learn_alpha, n, p->alpha);
     p->beta_w = learnt_decay(c, "beta", p->learn_beta, n, p->beta);
-    p->threshold_w = learnt(c, "threshold", p->learn_threshold, n, p->threshold);
+    p->threshold_w = plastic_threshold(c, &p->base.plastic, p->learn_threshold,
+                                       n, p->threshold);
 }
 
 static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
@@ -116,6 +117,7 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     const mls_t param[] = {decay_of(c, p->alpha_w), decay_of(c, p->beta_w),
                            p->threshold_w};
     mls_t tape = run_neurons(c, &p->base, x, in[1], param, out);
+    plastic_apply(c, &p->base.plastic, in[0], out[0], in[1], p->base.w, p->threshold_w);
     if (mls->wanted(c, "current"))
         mls->tap(c, "current", state_over_time(c, tape, out[1], CURRENT), NULL,
                  "synaptic current of each neuron");
@@ -140,6 +142,7 @@ static const mls_option options[] = {
     NEURON_STEPS(synaptic),
     NEURON_RATES(synaptic),
     NEURON_VOLTAGE(synaptic),
+    NEURON_PLASTIC(synaptic),
     MLS_OPT_END};
 
 static const mls_component encoder = {

@@ -80,7 +80,7 @@ static void make_input(void)
     for (int i = 0; i < T * B * D; i++) x_in[i] = cosf(0.9f * (float)i);
 }
 
-static mls_batch tokens(void) { return (mls_batch){ T, B, token, NULL, NULL, NULL, token + B, NULL }; }
+static mls_batch tokens(void) { return (mls_batch){ T, B, token, NULL, NULL, NULL, token + B, NULL, NULL }; }
 
 static mls_t forward(bench *b, const mls_batch *in)
 {
@@ -158,7 +158,7 @@ static void row_04_state_is_carried_across_calls(void **state)
         memcpy(whole, forward(&b, &in)->data, sizeof whole);
         mls_run_reset(b.run);
         for (int t = 0; t < T; t++) {
-            mls_batch one = { 1, B, token + t * B, NULL, NULL, NULL, NULL, NULL };
+            mls_batch one = { 1, B, token + t * B, NULL, NULL, NULL, NULL, NULL, NULL };
             mls_t y = mls_run_forward(b.run, &one, 0);
             assert_non_null(y);
             assert_memory_equal(y->data, whole + t * B * VOCABULARY, sizeof whole / T);
@@ -182,7 +182,7 @@ static void impulse(const char *component, float out[T])
     }
     float x[T * B * D] = { 0 };
     for (int i = 0; i < B * D; i++) x[5 * B * D + i] = 1.0f;
-    const mls_batch in = { T, B, NULL, x, NULL, NULL, NULL, NULL };
+    const mls_batch in = { T, B, NULL, x, NULL, NULL, NULL, NULL, NULL };
     mls_t y = forward(&b, &in);
     for (int t = 0; t < T; t++) out[t] = y->data[t * B * D];
     finish(&b);
@@ -453,6 +453,53 @@ static void row_25_cost_is_linear_in_length(void **state)
     finish(&b);
 }
 
+/* The first implementation's rules raised on the weight that they were for, were never
+ * called, and weakened by the very pairs that strengthened. */
+static void row_23_stdp_pairs_and_is_applied(void **state)
+{
+    (void)state;
+    enum { PRE = 4, POST = 9 };
+    for (int causal = 0; causal < 2; causal++) {
+        bench b;
+        static float x[T * B * D];
+        start_one(&b, "encoder.lif", "input -> x -> output");
+        option(&b, "norm", mls_value_string(&b.a, "none"));
+        option(&b, "nodes.x.plasticity", mls_value_string(&b.a, "stdp"));
+        option(&b, "nodes.x.plasticity_rate", mls_value_real(&b.a, 0.5));
+        option(&b, "nodes.x.beta", mls_value_real(&b.a, 0.0));
+        build(&b, &series, 3, MLS_TRAIN);
+        mls_weight *w = NULL;
+        for (int i = 0; i < mls_net_weights(b.net); i++) {
+            mls_weight *v = mls_net_weight(b.net, i);
+            memset(v->data, 0, (size_t)(v->rows * v->cols) * sizeof *v->data);
+            for (int64_t j = 0; j < v->rows && !strcmp(v->name, "input.weight"); j++)
+                v->data[j * v->cols + j] = 1.0f;
+            if (!strcmp(v->name, "layer0.x.weight")) w = v;
+        }
+        assert_non_null(w);
+        w->data[3 * D + 2] = 1.25f; /* input 2 makes unit 3 spike */
+        memset(x, 0, sizeof x);
+        for (int s = 0; s < B; s++) {
+            x[((causal ? PRE : POST) * B + s) * D + 1] = 1.0f;
+            x[((causal ? POST : PRE) * B + s) * D + 2] = 1.0f;
+        }
+        const mls_batch in = { .steps = T, .batch = B, .x = x, .target = x };
+        mls_run_reset(b.run);
+        mls_net_zero_grad(b.net);
+        if (!isfinite(mls_run_loss(b.run, &in, 0, NULL)))
+            fail_msg("%s", mls_run_error(b.run)->text);
+        mls_run_backward(b.run, 1.0);
+        mls_net_adapt(b.net);                 /* as every optimiser step ends */
+        /* the pair 1 -> 3, five steps apart: Song, Miller and Abbott's window */
+        const double want = 0.5 * (causal ? exp(-0.25) : -1.05 * exp(-0.25));
+        assert_float_equal(w->data[3 * D + 1], want, 1e-5);
+        assert_true(w->rows == D && w->cols == D);
+        for (int64_t i = 0; i < D * D; i++)   /* units that did not spike stay */
+            if (i / D != 3) assert_true(w->data[i] == 0.0f);
+        finish(&b);
+    }
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -479,6 +526,7 @@ int main(void)
         cmocka_unit_test(row_14_parameters_exist_before_the_first_forward),
         cmocka_unit_test(row_20_language_models_are_causal),
         cmocka_unit_test(row_21_spikes_remember_across_tokens),
+        cmocka_unit_test(row_23_stdp_pairs_and_is_applied),
         cmocka_unit_test(row_25_cost_is_linear_in_length),
     };
     const int failed = cmocka_run_group_tests_name("audit", tests, NULL, NULL);
