@@ -6,7 +6,8 @@
 
 const char *mls_fact_type(const mls_option *o)
 {
-    static const char *const names[] = { "real", "int", "bool", "choice", "string" };
+    static const char *const names[] = { "real", "int", "bool", "choice", "string", "component",
+                                        "list of components" };
     return names[o->type];
 }
 
@@ -17,6 +18,8 @@ const char *mls_fact_default(const mls_option *o, mls_arena *a)
     case MLS_CHOICE: return mls_arena_printf(a, "%.*s", (int)strcspn(o->choices, "|"),
                                              o->choices);
     case MLS_STRING: return o->choices ? mls_arena_printf(a, "\"%s\"", o->choices) : "none";
+    case MLS_COMPONENT: return o->choices;
+    case MLS_COMPONENTS: return mls_arena_printf(a, "{ %s }", o->choices);
     default:         return mls_arena_printf(a, "%.10g%s%s", o->def, o->unit ? " " : "",
                                              o->unit ? o->unit : "");
     }
@@ -136,9 +139,16 @@ static int is_port(const mls_registry *r, const mls_component *c, const char *na
     return 0;
 }
 
-static int of_node(const char *node, const mls_component *c)
+/* What stands before the names of c's weights and channels: "layer0.n."; those of its parts
+ * begin with it too.                                                                     */
+static const char *prefix(const mls_component *c)
 {
-    return !strcmp(node, strcmp(c->kind, "head") ? "layer0.n" : "head");
+    return strcmp(c->kind, "head") ? "layer0.n." : "head.";
+}
+
+static int of_node(const char *name, const mls_component *c)
+{
+    return !strncmp(name, prefix(c), strlen(prefix(c)));
 }
 
 static void collect_weights(mls_net *net, const mls_component *c, rows *list, int wired,
@@ -146,9 +156,9 @@ static void collect_weights(mls_net *net, const mls_component *c, rows *list, in
 {
     for (int i = 0; i < mls_net_weights(net); i++) {
         const mls_weight *w = mls_net_weight(net, i);
-        if (!of_node(w->node, c)) continue;
+        if (!of_node(w->name, c)) continue;
         const mls_fact_row row = {
-            mls_arena_strdup(a, w->name + strlen(w->node) + 1),
+            mls_arena_strdup(a, w->name + strlen(prefix(c))),
             mls_arena_printf(a, "%lld x %lld", (long long)w->rows, (long long)w->cols), "",
             w->flags & MLS_FROZEN ? "frozen" : w->flags & MLS_NO_DECAY ? "no decay" : "",
             wired };
@@ -175,8 +185,9 @@ static void collect_channels(const mls_registry *r, mls_net *net, const mls_comp
     mls_run *run = mls_run_new(net, 1, 0, e);
     const int n = run ? mls_run_channels(run, &list, a) : 0;
     for (int i = 0; i < n; i++) {
-        if (!of_node(list[i].node, c) || is_port(r, c, list[i].name)) continue;
-        const mls_fact_row row = { mls_arena_strdup(a, list[i].name),
+        const char *full = mls_arena_printf(a, "%s.%s", list[i].node, list[i].name);
+        if (!of_node(full, c) || is_port(r, c, full + strlen(prefix(c)))) continue;
+        const mls_fact_row row = { full + strlen(prefix(c)),
             mls_arena_printf(a, "%lld", (long long)list[i].width),
             mls_arena_strdup(a, list[i].unit ? list[i].unit : ""),
             mls_arena_strdup(a, list[i].help ? list[i].help : ""), wired };
@@ -207,7 +218,7 @@ int mls_fact_network(const mls_registry *r, const mls_component *c, mls_facts *f
         if (whole)
             for (int i = 0; i < mls_net_weights(net); i++) {
                 const mls_weight *w = mls_net_weight(net, i);
-                if (of_node(w->node, c)) f->parameters += w->rows * w->cols;
+                if (of_node(w->name, c)) f->parameters += w->rows * w->cols;
             }
         collect_weights(net, c, &list[0], !whole, a);
         collect_channels(r, net, c, &list[1], &list[2], !whole, a, &failed);

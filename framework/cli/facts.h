@@ -19,7 +19,7 @@ const mls_kind *mls_kinds_of(const mls_registry *r, int *n, mls_arena *a);
 
 /* ---- Options --------------------------------------------------------------------------- */
 
-/* "real", "int", "bool", "choice" or "string". */
+/* "real", "int", "bool", "choice", "string", "component" or "list of components". */
 const char *mls_fact_type(const mls_option *o);
 /* "0.95 ms", "true", "\"text\"", "none". */
 const char *mls_fact_default(const mls_option *o, mls_arena *a);

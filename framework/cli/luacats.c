@@ -81,7 +81,8 @@ static void tables(const mls_value *api)
 
 static const char *lua_type(const mls_option *o, mls_arena *a)
 {
-    static const char *const names[] = { "number", "integer", "boolean", "", "string" };
+    static const char *const names[] = { "number", "integer", "boolean", "", "string",
+                                        "mls.Component", "mls.Component[]" };
     const char *s = "";
     if (o->type != MLS_CHOICE) return names[o->type];
     for (const char *p = o->choices; *p; p += strcspn(p, "|"), p += *p == '|')

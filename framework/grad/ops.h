@@ -24,6 +24,7 @@ mls_t mls_grad_scan(mls_ctx *c, mls_t a, mls_t b, mls_state *h, mls_t mask);
 mls_t mls_grad_join(mls_ctx *c, const mls_t *part, int n);
 mls_t mls_grad_sum(mls_ctx *c, mls_t x);
 mls_t mls_grad_pool(mls_ctx *c, mls_t x, mls_pool f, mls_t mask);
+mls_t mls_grad_reverse(mls_ctx *c, mls_t x, mls_t mask);
 mls_t mls_grad_spike(mls_ctx *c, mls_t v, mls_surrogate f, double slope);
 
 /* Host-only. */

@@ -222,6 +222,7 @@ op("mean", "Mean over the features: [T][B][1]")
 op("pool", "One value for the sequence, over its real steps: [1][B][N]",
   { { "how?", "\"last\"|\"mean\"|\"sum\"", "last unless given" }, mask })
 op("last", "The last real step: [1][B][N]", { mask })
+op("reverse", "The real steps of each sample in the opposite order", { mask })
 op("conv", "Causal depthwise convolution over time", { { "w", T, "[N][taps]" }, bias,
   { "past?", "mls.State", "(taps - 1) N wide: the last inputs" }, mask })
 row { class = "mls.AttentionSettings", help = "What x:attention takes", fields = {

@@ -191,6 +191,7 @@ static void push_options(lua_State *L, const mls_lua_part *p, const void *self)
             s = *(const char *const *)at;
             lua_pushstring(L, s ? s : "");
             break;
+        default: lua_pushnil(L); break;          /* no declaration in Lua makes one */
         }
         lua_setfield(L, -2, o->name);
     }

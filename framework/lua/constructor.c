@@ -15,11 +15,25 @@ static int convert(lua_State *L)
     return 0;
 }
 
+/* "local mixer = mls.mixer ..." for what stands inside: mixer.moe{experts={liquid.cfc{}}}. */
+static const char *kinds(const mls_registry *r, mls_arena *a)
+{
+    const char *text = "";
+    for (int i = 0; i < r->n_components; i++) {
+        const char *kind = r->component[i]->kind;
+        if (!kind[strspn(kind, "abcdefghijklmnopqrstuvwxyz_")] &&
+            (!i || strcmp(kind, r->component[i - 1]->kind)))
+            text = mls_arena_printf(a, "%slocal %s = mls['%s'] ", text, kind, kind);
+    }
+    return text;
+}
+
 static void evaluate(mls_sandbox *s, const char *text, question *q)
 {
     lua_State *L = s->L;
     if (!strncmp(text, "mls.", 4)) text += 4;
-    const char *chunk = mls_arena_printf(q->a, "return require 'mls'.%s%s", text,
+    const char *chunk = mls_arena_printf(q->a, "local mls = require 'mls'; %s return mls.%s%s",
+                                         kinds(s->registry, q->a), text,
                                          strpbrk(text, "{(\"'") ? "" : "{}");
     if (!chunk || luaL_loadbufferx(L, chunk, strlen(chunk), "=constructor", "t") != LUA_OK) {
         mls_error_set(q->e, "\"%.200s\" is no constructor such as liquid.cfc{units=4}: %s", text,

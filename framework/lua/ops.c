@@ -293,6 +293,14 @@ static int op_pool_as(lua_State *L, const char *name, int f, int at_mask)
 static int op_pool(lua_State *L) { return op_pool_as(L, "pool", -1, 3); }
 static int op_last(lua_State *L) { return op_pool_as(L, "last", MLS_POOL_LAST, 2); }
 
+static int op_reverse(lua_State *L)
+{
+    call k = begin(L, "reverse");
+    mls_t x = tensor_at(&k, 1, "x");
+    mls_t mask = maybe_mask(&k, 2, x);
+    return result(&k, k.host->reverse(k.c, x, mask));
+}
+
 static int op_concat(lua_State *L)
 {
     call k = begin(L, "concat");
@@ -518,5 +526,5 @@ const luaL_Reg mls_lua_ops[] = {
     OP(softmax), OP(dropout), OP(conv), OP(attention), OP(sigmoid), OP(tanh), OP(silu),
     OP(gelu), OP(relu), OP(softplus), OP(exp), OP(lecun_tanh), OP(negate), OP(square),
     OP(log), OP(sqrt), OP(abs), OP(add), OP(sub), OP(mul), OP(div), OP(max), OP(scan),
-    OP(join), OP(sum), OP(mean), OP(pool), OP(last), OP(spike), { NULL, NULL }
+    OP(join), OP(sum), OP(mean), OP(pool), OP(last), OP(reverse), OP(spike), { NULL, NULL }
 };

@@ -110,19 +110,21 @@ static int64_t width_of(const node *n, const char *word)
     const mls_option *o = int_option(n, word);
     if (o) return *(const int64_t *)(const void *)((const char *)n->self + o->offset);
     if (!strcmp(word, "output")) return n->net->shape.output;
-    if (!strcmp(word, "model")) return n->net->width;
+    if (!strcmp(word, "model")) return n->model;
     for (int i = 0; i < n->n_in; i++)
         if (n->in_width[i] && !strcmp(word_of(n->in_port[i]), word)) return n->in_width[i];
     return 0;
 }
 
-static void default_widths(node *n)
+int64_t mls_net_port_width(const node *n, const mls_port *p) { return width_of(n, word_of(p)); }
+
+void mls_net_node_widths(node *n)
 {
     for (int i = 0; i < n->n_in + n->n_out; i++) {
         const mls_port *p = i < n->n_in ? n->in_port[i] : n->out_port[i - n->n_in];
         const mls_option *o = int_option(n, word_of(p));
         int64_t *at = o ? (int64_t *)(void *)((char *)n->self + o->offset) : NULL;
-        if (at && *at == 0) *at = n->net->width;
+        if (at && *at == 0) *at = n->model;
     }
 }
 
@@ -178,17 +180,17 @@ static void check_widths(mls_net *net, const node *n, mls_error *e)
 
 /* ---- nodes ----------------------------------------------------------------------- */
 
-static void make_node(mls_net *net, node *n, const char *name, const char *path, int layer,
-                      const mls_component *c, const mls_value *options, mls_error *e)
+void mls_net_node_init(mls_net *net, node *n, const char *name, const char *path, int layer,
+                       const mls_component *c, mls_error *e)
 {
-    *n = (node){ .net = net, .name = name, .path = path, .component = c, .layer = layer };
+    *n = (node){ .net = net, .name = name, .path = path, .component = c, .layer = layer,
+                 .model = net->width };
     n->ctx = (mls_ctx){ e, path, NULL, &net->arena, net->seed, n, c };
     n->self = mls_arena_zalloc(&net->arena, c->self_size + 1);
-    if (!n->self) {
-        mls_error_set(e, "out of memory for %s", path);
+    if (!path || !n->self) {
+        mls_error_set(e, "out of memory for %s", name);
         return;
     }
-    mls_option_apply(net->registry, c, options, not_options, n->self, &net->arena, e);
     const mls_port *p;
     for (int i = 0; (p = mls_plug_port(net->registry, c, i)); i++) {
         if (n->n_in == MAX_PORTS || n->n_out == MAX_PORTS) {
@@ -205,7 +207,15 @@ static void make_node(mls_net *net, node *n, const char *name, const char *path,
             n->out_port[n->n_out++] = p;
         }
     }
-    default_widths(n);
+}
+
+static void make_node(mls_net *net, node *n, const char *name, const char *path, int layer,
+                      const mls_component *c, const mls_value *options, mls_error *e)
+{
+    mls_net_node_init(net, n, name, path, layer, c, e);
+    if (e->set) return;
+    mls_option_apply(net->registry, c, options, not_options, n->self, &net->arena, e);
+    mls_net_node_widths(n);
 }
 
 static void connect(mls_net *net, node *layer)
@@ -410,17 +420,23 @@ void mls_net_free(mls_net *net)
 mls_value *mls_net_resolved(const mls_net *net, mls_arena *a) { return mls_value_copy(a, net->spec); }
 const mls_task_shape *mls_net_shape(const mls_net *net) { return &net->shape; }
 
+/* The line of n and, after it, those of its parts. */
+static char *lines(const mls_net *net, const node *n, char *s, mls_arena *a)
+{
+    int64_t count = 0;
+    for (int k = 0; k < net->n_weights; k++)
+        if (!strcmp(net->weight[k].node, n->path)) count += net->weight[k].rows * net->weight[k].cols;
+    s = mls_arena_printf(a, "%s%-16s %s.%s  %lld -> %lld  %lld parameters\n", s, n->path,
+                         n->component->kind, n->component->name,
+                         (long long)n->in_width[n->main_in], (long long)n->out_width[0],
+                         (long long)count);
+    for (const node *p = n->part; p; p = p->next) s = lines(net, p, s, a);
+    return s;
+}
+
 char *mls_net_summary(const mls_net *net, mls_arena *a)
 {
     char *s = mls_arena_strdup(a, "");
-    for (int i = 0; i < net->n_nodes; i++) {
-        const node *n = &net->node[i];
-        int64_t count = 0;
-        for (int k = 0; k < net->n_weights; k++)
-            if (!strcmp(net->weight[k].node, n->path)) count += net->weight[k].rows * net->weight[k].cols;
-        s = mls_arena_printf(a, "%s%-16s %s.%s  %lld -> %lld  %lld parameters\n", s, n->path,
-                             n->component->kind, n->component->name, (long long)n->in_width[0],
-                             (long long)n->out_width[0], (long long)count);
-    }
+    for (int i = 0; i < net->n_nodes; i++) s = lines(net, &net->node[i], s, a);
     return mls_arena_printf(a, "%stotal %lld parameters\n", s, (long long)net->count);
 }

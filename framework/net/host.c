@@ -14,7 +14,7 @@ static node *node_of(mls_ctx *c) { return c->owner; }
 static int64_t width(mls_ctx *c, const char *name)
 {
     node *n = node_of(c);
-    if (!strcmp(name, "model")) return n->net->width;
+    if (!strcmp(name, "model")) return n->model;
     if (!strcmp(name, "output")) return n->net->shape.output;
     for (int i = 0; i < n->n_in; i++)
         if (!strcmp(n->in_port[i]->name, name)) return n->in_width[i];
@@ -49,7 +49,7 @@ static int64_t length(mls_ctx *c)
 }
 
 /* Names become data sets of files and words of record patterns. */
-static void check_name(mls_ctx *c, const char *what, const char *name)
+void mls_net_check_name(mls_ctx *c, const char *what, const char *name)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                   "0123456789_-.";
@@ -60,7 +60,7 @@ static void check_name(mls_ctx *c, const char *what, const char *name)
 
 static mls_t weight(mls_ctx *c, const char *name, int64_t rows, int64_t cols, mls_init init)
 {
-    check_name(c, "weight", name);
+    mls_net_check_name(c, "weight", name);
     return mls_net_add_weight(node_of(c), name, rows, cols, init);
 }
 
@@ -96,11 +96,14 @@ mls_state *mls_net_add_state(node *n, const char *name, int64_t width, double re
 static mls_state *state(mls_ctx *c, const char *name, int64_t w, double reset, const char *unit,
                         const char *help)
 {
-    const node *n = node_of(c);
-    check_name(c, "state", name);
-    for (int i = 0; !c->error->set && i < n->net->n_states; i++)
-        if (n->net->state[i]->node == n && !strcmp(n->net->state[i]->channel, name))
+    const mls_net *net = node_of(c)->net;
+    const size_t at = strlen(c->path);
+    mls_net_check_name(c, "state", name);
+    for (int i = 0; !c->error->set && i < net->n_states; i++) {
+        const char *other = net->state[i]->name;         /* a part's may be called so too */
+        if (!strncmp(other, c->path, at) && other[at] == '.' && !strcmp(other + at + 1, name))
             mls_error_set(c->error, "%s: two states are called %s", c->path, name);
+    }
     return mls_net_add_state(node_of(c), name, w, reset, unit, help);
 }
 
@@ -187,7 +190,7 @@ static void penalty_of(mls_ctx *c, const char *name, mls_t x, double weight)
 {
     node *n = node_of(c);
     if (c->error->set) return;
-    check_name(c, "penalty", name);
+    mls_net_check_name(c, "penalty", name);
     mls_net_penalty(n->net->run, n, name, x, weight);
 }
 
@@ -240,4 +243,5 @@ void mls_net_init(void)
     h->adapting = adapting;
     h->adapt = adapt;
     h->log = say;
+    mls_net_part_services(h);
 }

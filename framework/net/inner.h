@@ -43,11 +43,17 @@ typedef struct node {
     int64_t              in_width[MAX_PORTS], out_width[MAX_PORTS];
     input                in[MAX_PORTS];
     int                  remat;
+    int64_t              model;               /* the network's width, to this node      */
+    struct node         *owner;               /* of a part: the node that it is part of */
+    struct node         *part, *next;         /* the first part; of a part: the next    */
+    int                  main_in;             /* of a part: the input that run feeds    */
     /* of the forward in progress */
     mls_t                out[MAX_PORTS];      /* of the whole sequence                  */
     mls_t                piece[MAX_PORTS];    /* of the piece being run                 */
     int64_t              t0;                  /* where that piece begins                */
     int64_t              steps;               /* and how long it is                     */
+    int64_t              ran;                 /* of a part: steps of it that were run   */
+    mls_t                mask;                /* of a part: its mask in that run        */
 } node;
 
 /* A node that runs over the whole sequence at once, or several that feed back to one
@@ -138,7 +144,22 @@ void mls_net_order(mls_net *net, mls_error *e);
 /* weights.c */
 mls_t mls_net_add_weight(node *n, const char *name, int64_t rows, int64_t cols, mls_init init);
 void  mls_net_make_weights(mls_net *net, mls_error *e);
+/* build.c */
+/* A node without wires, its options' values still to come. */
+void  mls_net_node_init(mls_net *net, node *n, const char *name, const char *path, int layer,
+                        const mls_component *c, mls_error *e);
+/* Options that size a port, at 0, become n->model. */
+void  mls_net_node_widths(node *n);
+/* The width of a port by its shape; 0 while it is not known. */
+int64_t mls_net_port_width(const node *n, const mls_port *p);
+/* part.c */
+void  mls_net_part_services(mls_host *h);
+/* n is owner, a part of it, or a part of its part ... */
+int   mls_net_within(const node *n, const node *owner);
+/* A forward of n over steps [t0, t0 + steps) begins. */
+void  mls_net_node_begin(node *n, int64_t t0, int64_t steps);
 /* host.c */
+void  mls_net_check_name(mls_ctx *c, const char *what, const char *name);
 mls_state *mls_net_add_state(node *n, const char *name, int64_t width, double reset,
                              const char *unit, const char *help);
 /* delay.c: K steps of memory between a late wire's ends */

@@ -15,10 +15,10 @@ void mls_net_node_forward(mls_run *run, node *n, const mls_t *in, mls_t *out, in
     if (run->error.set) return;
     c->error = &run->error;
     c->tape = &run->tape;
-    n->t0 = t0;
-    n->steps = 0;
+    int64_t steps = 0;
     for (int i = n->n_in - 1; i >= 0; i--)
-        if (in[i]) n->steps = in[i]->dim[0];
+        if (in[i]) steps = in[i]->dim[0];
+    mls_net_node_begin(n, t0, steps);
     mls_run_current = n->path;
     mls_net_synapses_at(run, t0, n->steps);
     for (int i = 0; i < n->n_out; i++) out[i] = NULL;

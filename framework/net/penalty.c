@@ -144,8 +144,9 @@ static mls_t sum_of(mls_run *run, node *n, mls_t x, sums **s)
     const int sequence = n->steps > 0 && x->dim[0] % n->steps == 0 &&
                          x->dim[1] == run->batch;
     (*s)->inner = sequence ? x->dim[0] / n->steps : 1;
-    if (sequence && run->mask && run->mask->data)
-        (*s)->mask = run->mask->data + n->t0 * run->batch;
+    const mls_t mask = n->owner ? n->mask : run->mask;        /* a part's: of its steps alone */
+    if (sequence && mask && mask->data)
+        (*s)->mask = mask->data + (n->owner ? 0 : n->t0 * run->batch);
     mls_t y = mls_tape_tensor(c, 1, 1, 1);
     mls_tape_apply(c, &op, *s, &x, 1, &y, 1);
     return y;
@@ -198,7 +199,7 @@ void mls_net_penalty_begin(mls_run *run)
 void mls_net_penalty_wake(mls_run *run, const node *n, mls_t out)
 {
     for (const penalty *p = run->penalty; p; p = p->next)
-        if (p->node == n && p->called) {
+        if (p->called && mls_net_within(p->node, n)) {
             remember(run, NULL, out);
             return;
         }

@@ -9,8 +9,9 @@ typedef struct again {
     mls_run  *run;
     node     *n;
     int64_t   t0, steps, dropouts;
-    int       n_states;
-    mls_state *state[MAX_PORTS];
+    int       n_states;           /* of the node and its parts                          */
+    mls_state **state;            /* [n_states]                                         */
+    mls_t     *first, *before;    /* [n_states] at the start; beside the forward run again */
 } again;
 
 /* Swaps the tape's memory for the spare one, where everything inside is thrown away. */
@@ -50,16 +51,15 @@ static mls_t again_wrap(mls_ctx *c, mls_t x)
     return y;
 }
 
-static void inner(const again *g, const mls_t *in, mls_t *mine, mls_t *first, mls_t *out)
+static void inner(const again *g, const mls_t *in, mls_t *mine, mls_t *out)
 {
     mls_run *run = g->run;
     node *n = g->n;
     for (int i = 0; i < n->n_in; i++) mine[i] = again_wrap(&n->ctx, in[i]);
     for (int s = 0; s < g->n_states; s++)
-        run->now[g->state[s]->index] = first[s] = again_wrap(&n->ctx, in[n->n_in + s]);
+        run->now[g->state[s]->index] = g->first[s] = again_wrap(&n->ctx, in[n->n_in + s]);
     run->tape.dropouts = g->dropouts;
-    n->t0 = g->t0;
-    n->steps = g->steps;
+    mls_net_node_begin(n, g->t0, g->steps);
     n->component->forward(&n->ctx, n->self, mine, out);
 }
 
@@ -76,16 +76,15 @@ static void forward(const mls_call *k)
 {
     const again *g = k->attr;
     mls_run *run = g->run;
-    mls_t mine[MAX_PORTS], first[MAX_PORTS], out[MAX_PORTS] = { NULL };
-    mls_t before[MAX_PORTS];
-    for (int s = 0; s < g->n_states; s++) before[s] = run->now[g->state[s]->index];
+    mls_t mine[MAX_PORTS], out[MAX_PORTS] = { NULL };
+    for (int s = 0; s < g->n_states; s++) g->before[s] = run->now[g->state[s]->index];
     /* with MLS_TRAIN, though nothing is kept: what is dropped out now is dropped again */
     const aside a = step_aside(run, MLS_FIRST);
-    inner(g, k->in, mine, first, out);
+    inner(g, k->in, mine, out);
     for (int i = 0; i < g->n->n_out; i++) copy(&run->error, g->n, k->out[i], out[i]);
     for (int s = 0; s < g->n_states; s++) {
         copy(&run->error, g->n, k->out[g->n->n_out + s], run->now[g->state[s]->index]);
-        run->now[g->state[s]->index] = before[s];
+        run->now[g->state[s]->index] = g->before[s];
     }
     step_back(run, a);
 }
@@ -108,21 +107,20 @@ static void backward(const mls_call *k)
     const again *g = k->attr;
     mls_run *run = g->run;
     mls_ctx *c = &g->n->ctx;
-    mls_t mine[MAX_PORTS], first[MAX_PORTS], out[MAX_PORTS] = { NULL };
-    mls_t before[MAX_PORTS];
+    mls_t mine[MAX_PORTS], out[MAX_PORTS] = { NULL };
     const int64_t dropouts = run->tape.dropouts;
-    for (int s = 0; s < g->n_states; s++) before[s] = run->now[g->state[s]->index];
+    for (int s = 0; s < g->n_states; s++) g->before[s] = run->now[g->state[s]->index];
     const aside a = step_aside(run, MLS_AGAIN);
     run->observed = 0;                          /* seen once already */
-    inner(g, k->in, mine, first, out);
+    inner(g, k->in, mine, out);
     for (int i = 0; i < g->n->n_out; i++) seed(c, out[i], k->out[i]);
     for (int s = 0; s < g->n_states; s++)
         seed(c, run->now[g->state[s]->index], k->out[g->n->n_out + s]);
     mls_tape_backward(c);
     for (int i = 0; i < g->n->n_in; i++) if (k->in[i]) collect(mine[i], k->in[i]);
     for (int s = 0; s < g->n_states; s++) {
-        collect(first[s], k->in[g->n->n_in + s]);
-        run->now[g->state[s]->index] = before[s];
+        collect(g->first[s], k->in[g->n->n_in + s]);
+        run->now[g->state[s]->index] = g->before[s];
     }
     run->tape.dropouts = dropouts;
     step_back(run, a);
@@ -130,27 +128,47 @@ static void backward(const mls_call *k)
 
 static const mls_op op = { sizeof op, "net.remat", forward, backward, NULL };
 
+/* Late wires' values pass by outside of the node. */
+static int belongs(const mls_state *s, const node *n)
+{
+    return mls_net_within(s->node, n) && s->channel[strlen(s->channel) - 1] != '~';
+}
+
+static again *remember(mls_run *run, node *n)
+{
+    mls_arena *a = &run->tape.arena;
+    int count = 0;
+    for (int i = 0; i < run->net->n_states; i++) count += belongs(run->net->state[i], n);
+    again *g = mls_arena_zalloc(a, sizeof *g);
+    if (!g) return NULL;
+    *g = (again){ .run = run, .n = n, .t0 = n->t0, .steps = n->steps,
+                  .dropouts = run->tape.dropouts,
+                  .state = mls_arena_alloc(a, (size_t)(count + 1) * sizeof *g->state),
+                  .first = mls_arena_alloc(a, (size_t)(count + 1) * sizeof *g->first),
+                  .before = mls_arena_alloc(a, (size_t)(count + 1) * sizeof *g->before) };
+    if (!g->state || !g->first || !g->before) return NULL;
+    for (int i = 0; i < run->net->n_states; i++)
+        if (belongs(run->net->state[i], n)) g->state[g->n_states++] = run->net->state[i];
+    return g;
+}
+
 void mls_net_remat(mls_run *run, node *n, const mls_t *in, mls_t *out)
 {
     mls_ctx *c = &n->ctx;
-    again *g = mls_arena_zalloc(&run->tape.arena, sizeof *g);
-    if (!g) {
+    again *g = remember(run, n);
+    const int ends = g ? g->n_states + MAX_PORTS : 0;
+    mls_t *ins = g ? mls_arena_alloc(&run->tape.arena, 2 * (size_t)ends * sizeof *ins) : NULL;
+    if (!ins) {
         mls_error_set(&run->error, "%s: out of memory", n->path);
         return;
     }
-    *g = (again){ .run = run, .n = n, .t0 = n->t0, .steps = n->steps,
-                  .dropouts = run->tape.dropouts };
-    mls_t ins[2 * MAX_PORTS], outs[2 * MAX_PORTS];
+    mls_t *outs = ins + ends;
     memcpy(ins, in, (size_t)n->n_in * sizeof *ins);
     for (int i = 0; i < n->n_out; i++)
         outs[i] = out[i] = mls_tape_tensor(c, in[0]->dim[0], run->batch, n->out_width[i]);
-    for (int i = 0; i < run->net->n_states; i++) {
-        mls_state *s = run->net->state[i];
-        if (s->node != n || !strcmp(s->channel + strlen(s->channel) - 1, "~")) continue;
-        if (g->n_states == MAX_PORTS) break;
-        ins[n->n_in + g->n_states] = run->now[i];
-        outs[n->n_out + g->n_states] = mls_tape_tensor(c, 1, run->batch, s->width);
-        g->state[g->n_states++] = s;
+    for (int s = 0; s < g->n_states; s++) {
+        ins[n->n_in + s] = run->now[g->state[s]->index];
+        outs[n->n_out + s] = mls_tape_tensor(c, 1, run->batch, g->state[s]->width);
     }
     mls_tape_apply(c, &op, g, ins, n->n_in + g->n_states, outs, n->n_out + g->n_states);
     for (int s = 0; s < g->n_states; s++) run->now[g->state[s]->index] = outs[n->n_out + s];

@@ -14,6 +14,8 @@ static const char *range(const mls_option *o, mls_arena *a)
                                 : (int)strlen(o->choices), o->choices, o->choices);
     }
     case MLS_STRING: return o->choices ? mls_arena_printf(a, "\"%s\"", o->choices) : "none";
+    case MLS_COMPONENT: return o->choices;
+    case MLS_COMPONENTS: return mls_arena_printf(a, "{ %s }", o->choices);
     default: break;
     }
     if (o->min < o->max)

@@ -126,6 +126,7 @@ void mls_plug_init(void)
     h->sum = mls_grad_sum;
     h->pool = mls_grad_pool;
     h->spike = mls_grad_spike;
+    h->reverse = mls_grad_reverse;
     h->gemm = mls_k_gemm;
     h->gemm_rows = gemm_rows;
     h->scratch = mls_tape_scratch;

@@ -1,5 +1,5 @@
 /* options.c - a component's option table at work: checking, storing, printing. */
-#include "plug/plug.h"
+#include "plug/spec.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -47,6 +47,8 @@ static void store(const mls_option *o, void *self, double x, int64_t whole, cons
     case MLS_BOOL:
     case MLS_CHOICE: *(int *)at = (int)x; break;
     case MLS_STRING: *(const char **)at = s; break;
+    case MLS_COMPONENT:
+    case MLS_COMPONENTS: break;                        /* apply: they can fail */
     }
 }
 
@@ -99,6 +101,7 @@ static void set(const mls_component *c, const mls_option *o, const mls_value *v,
         }
         break;
     case MLS_STRING: ok = v->kind == MLS_V_STRING; break;
+    default: break;
     }
     if (!ok) {
         mls_error_set(e, "%s%s.%s: %s is %s, expected %s%s%s", where, c->kind, c->name, o->name,
@@ -132,18 +135,34 @@ static void unknown(const mls_registry *r, const mls_component *c, const mls_val
                   near ? "\"?" : "", n ? all : "none");
 }
 
-void mls_option_apply(const mls_registry *r, const mls_component *c, const mls_value *map,
-                      const char *const *also, void *self, mls_arena *a, mls_error *e)
+static int names_components(const mls_option *o)
+{
+    return o->type == MLS_COMPONENT || o->type == MLS_COMPONENTS;
+}
+
+void mls_option_apply_at(const mls_registry *r, const mls_component *c, const mls_value *map,
+                         const char *const *also, void *self, int depth, mls_arena *a,
+                         mls_error *e)
 {
     const mls_option *o;
-    for (int i = 0; (o = mls_plug_option(r, c, i)); i++) store_default(o, self);
+    for (int i = 0; (o = mls_plug_option(r, c, i)) && !e->set; i++)
+        if (!names_components(o)) store_default(o, self);
+        else *(const mls_spec **)(void *)((char *)self + o->offset) =
+                 mls_spec_read(r, c, o, mls_value_get(map, o->name), depth, a, e);
     for (int k = 0; map && map->kind == MLS_V_MAP && k < map->n && !e->set; k++) {
         if (listed(also, map->key[k])) continue;
         for (int i = 0; (o = mls_plug_option(r, c, i)); i++)
             if (!strcmp(o->name, map->key[k])) break;
+        if (o && names_components(o)) continue;
         if (o) set(c, o, map->item[k], self, a, e);
         else unknown(r, c, map->item[k], map->key[k], a, e);
     }
+}
+
+void mls_option_apply(const mls_registry *r, const mls_component *c, const mls_value *map,
+                      const char *const *also, void *self, mls_arena *a, mls_error *e)
+{
+    mls_option_apply_at(r, c, map, also, self, 0, a, e);
 }
 
 mls_value *mls_option_dump(const mls_registry *r, const mls_component *c, const void *self,
@@ -165,6 +184,10 @@ mls_value *mls_option_dump(const mls_registry *r, const mls_component *c, const 
             break;
         case MLS_STRING:
             if (*(const char *const *)at) v = mls_value_string(a, *(const char *const *)at);
+            break;
+        case MLS_COMPONENT:
+        case MLS_COMPONENTS:
+            v = mls_spec_dump(r, o, *(const mls_spec *const *)at, a);
             break;
         }
         if (v) mls_value_set(a, map, o->name, v);

@@ -21,8 +21,17 @@ static size_t width(mls_type type)
     case MLS_BOOL:
     case MLS_CHOICE: return sizeof(int);
     case MLS_STRING: return sizeof(const char *);
+    case MLS_COMPONENT:
+    case MLS_COMPONENTS: return sizeof(const mls_spec *);
     }
     return 0;
+}
+
+/* "mixer.mlp", or several with commas between where a list is asked for. */
+static int is_components(const mls_option *o)
+{
+    const char *s = o->choices;
+    return s && *s && !strchr(", ", *s) && (o->type == MLS_COMPONENTS || !strpbrk(s, ", "));
 }
 
 /* "a|b" without an empty choice. */
@@ -54,6 +63,8 @@ static const char *option_fault(const mls_option *o, size_t self_size)
         return "would be stored outside of self (self_size)";
     if (o->offset % n) return "would be stored at an odd place (offset)";
     if (o->type == MLS_CHOICE && !is_choices(o->choices)) return "has no choices";
+    if ((o->type == MLS_COMPONENT || o->type == MLS_COMPONENTS) && !is_components(o))
+        return "names no component as its default";
     const char *fault = number ? range_fault(o) : NULL;
     if (fault) return fault;
     if (o->type == MLS_BOOL && !(o->def == 0.0 || o->def == 1.0))

@@ -36,10 +36,26 @@ static void meets(mls_arena *a, const mls_value *config, const mls_task_shape *s
     }
 }
 
+/* What of v, a component with its options, sees steps that are still to come: its name or
+ * that of a part of it.  NULL: nothing.                                                  */
+static const char *sees_ahead(const mls_registry *r, const mls_value *v)
+{
+    mls_error ignored = { 0 };
+    const mls_value *name = mls_value_get(v, "component");
+    const mls_component *c = name && name->kind == MLS_V_STRING
+                                 ? mls_registry_find(r, name->string, NULL, &ignored)
+                                 : NULL;
+    if (c && (!(c->flags & MLS_CAUSAL) || mls_value_get_bool(v, "bidirectional", 0, &ignored)))
+        return name->string;
+    const char *found = NULL;
+    for (int i = 0; v && i < v->n && !found; i++) found = sees_ahead(r, v->item[i]);
+    return found;
+}
+
 /* Settings that are right each by itself and together would give figures that mean
  * nothing.                                                                              */
-static void sensible(mls_arena *a, const mls_value *config, const mls_task_shape *s,
-                     mls_error *e)
+static void sensible(mls_arena *a, const mls_registry *r, const mls_value *config,
+                     const mls_task_shape *s, mls_error *e)
 {
     const mls_value *order = mls_value_get_path(config, "task.order");
     const mls_value *nodes = mls_value_get_path(config, "network.nodes");
@@ -48,11 +64,13 @@ static void sensible(mls_arena *a, const mls_value *config, const mls_task_shape
         mls_error_set(e, "train.carry gives a sample the states of the one before it in "
                          "the data, but task.order is random: set task.order to "
                          "contiguous");
-    for (int i = 0; s->is_text && nodes && i < nodes->n && !e->set; i++)
-        if (mls_value_get_bool(nodes->item[i], "bidirectional", 0, e))
-            mls_error_set(e, "%snetwork.nodes.%s is bidirectional: it would see the next "
+    for (int i = 0; s->is_text && nodes && i < nodes->n && !e->set; i++) {
+        const char *what = sees_ahead(r, nodes->item[i]);
+        if (what)
+            mls_error_set(e, "%snetwork.nodes.%s (%s) is bidirectional: it would see the next "
                              "character, which it is to predict",
-                          mls_value_where(a, nodes->item[i]), nodes->key[i]);
+                          mls_value_where(a, nodes->item[i]), nodes->key[i], what);
+    }
 }
 
 /* Resolves, opens the task and builds the network (dry: without memory). */
@@ -83,7 +101,7 @@ static int build(mls_model *m, const mls_registry *r, const mls_value *config,
     mls_net_score(m->net, &labels);
     mls_value_set(a, m->config, "task", mls_feed_resolved(m->feed, a));
     mls_value_set(a, m->config, "network", mls_net_resolved(m->net, a));
-    sensible(a, m->config, mls_feed_shape(m->feed), e);
+    sensible(a, r, m->config, mls_feed_shape(m->feed), e);
     return !e->set;
 }
 

@@ -8,11 +8,18 @@
 
 /* ---- observing ----------------------------------------------------------------------------- */
 
+/* "" for the traced node, ".forward" for a part of it; NULL for any other. */
+static const char *below(const mls_trace *t, const char *node)
+{
+    const size_t n = strlen(t->node);
+    return !strncmp(t->node, node, n) && (!node[n] || node[n] == '.') ? node + n : NULL;
+}
+
 static int wanted(void *arg, const char *node, const char *name)
 {
     const mls_trace *t = arg;
     (void)name;
-    return !t->node || !strcmp(t->node, node);
+    return !t->node || below(t, node);
 }
 
 /* "out/" for a port of the traced component, else "tap/". */
@@ -20,6 +27,8 @@ static const char *row_of(const mls_trace *t, const mls_channel *ch)
 {
     mls_arena *a = (mls_arena *)(uintptr_t)&t->arena;
     if (!t->node) return mls_arena_printf(a, "tap/%s.%s", ch->node, ch->name);
+    const char *part = below(t, ch->node);
+    if (part && *part) return mls_arena_printf(a, "tap/%s.%s", part + 1, ch->name);
     const mls_component *c = mls_registry_find(t->c.registry, t->name, NULL, &(mls_error){ 0 });
     const mls_port *p;
     for (int i = 0; c && (p = mls_plug_port(t->c.registry, c, i)); i++)

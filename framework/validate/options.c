@@ -76,8 +76,8 @@ static void bounds_fuzz(mls_probe *p)
         for (int i = 0; (o = mls_plug_option(p->registry, p->c, i)); i++)
             if (o->type != MLS_STRING &&
                 mls_probe_noise(p->seed + 3, (uint64_t)(m * 64 + i)) > 0)
-                mix = mls_settings_with(p, mix, o->name,
-                                        mls_settings_draw(p, o, (uint64_t)(100 + m)));
+                if ((x = mls_settings_draw(p, o, (uint64_t)(100 + m))))
+                    mix = mls_settings_with(p, mix, o->name, x);
         fuzz(p, mix, count);
     }
     mls_probe_note(
@@ -288,6 +288,11 @@ static void out_of_range(mls_probe *p, const mls_variant *v, const mls_option *o
     if (o->type == MLS_CHOICE)
         must_refuse(p, v, o, mls_value_string(a, "none_of_these"),
                     "there is no such choice");
+    if (o->type == MLS_COMPONENT)
+        must_refuse(p, v, o, mls_value_string(a, "mixer.none_of_these"),
+                    "there is no such component");
+    if (o->type == MLS_COMPONENT || o->type == MLS_COMPONENTS)
+        must_refuse(p, v, o, mls_value_int(a, 1), "a number is no component");
     if (whole || o->type == MLS_REAL)
         must_refuse(p, v, o, mls_value_string(a, "much"), "it is to be a number");
     if (whole)

@@ -39,12 +39,61 @@ static mls_value *choice(mls_probe *p, const mls_option *o, int k)
     return mls_value_string(&p->arena, mls_arena_printf(&p->arena, "%.*s", (int)n, s));
 }
 
+/* ---- Components ------------------------------------------------------------------ */
+
+/* With a state, a mask and step lengths; with a state; with weights; with nothing. */
+static const char *const usual[] = {"liquid.cfc", "liquid.gru", "mixer.mlp",
+                                    "mixer.identity"};
+enum { USUAL = sizeof usual / sizeof *usual };
+
+/* The k-th of them that this process knows and that is no default of o; or NULL. */
+static const char *known(const mls_probe *p, const mls_option *o, int k)
+{
+    mls_error e = {0};
+    for (int i = 0; i < USUAL; i++)
+        if (strcmp(usual[i], o->choices) &&
+            mls_registry_find(p->registry, usual[i], NULL, &e) && k-- == 0)
+            return usual[i];
+    return NULL;
+}
+
+static void push(mls_probe *p, mls_value *list, const char *name)
+{
+    if (name) mls_value_push(&p->arena, list, mls_value_string(&p->arena, name));
+}
+
+/* Of lists: the usual ones but the last; the default and one more; the last alone. */
+static mls_value *components(mls_probe *p, const mls_option *o, int k)
+{
+    const char *name = known(p, o, k);
+    mls_value *list = mls_value_list(&p->arena);
+    if (o->type == MLS_COMPONENT)
+        return name ? mls_value_string(&p->arena, name) : NULL;
+    int n = 0;
+    while (known(p, o, n)) n++;
+    for (int i = 0; k == 0 && i + 1 < n; i++) push(p, list, known(p, o, i));
+    for (const char *s = k == 1 ? o->choices : ""; *s; s += strspn(s, ", ")) {
+        push(p, list,
+             mls_arena_printf(&p->arena, "%.*s", (int)strcspn(s, ", "), s));
+        s += strcspn(s, ", ");
+    }
+    if (k == 1 && n) push(p, list, known(p, o, 0));
+    if (k == 2 && n) push(p, list, known(p, o, n - 1));
+    return list->n ? list : NULL;
+}
+
+static int names_components(const mls_option *o)
+{
+    return o->type == MLS_COMPONENT || o->type == MLS_COMPONENTS;
+}
+
 mls_value *mls_settings_other(mls_probe *p, const mls_option *o, int k)
 {
     double lo, hi;
     if (o->type == MLS_BOOL) return k ? NULL : mls_value_bool(&p->arena, o->def == 0.0);
     if (o->type == MLS_CHOICE) return choice(p, o, k + 1);
     if (o->type == MLS_STRING) return NULL;
+    if (names_components(o)) return components(p, o, k);
     mls_settings_range(o, &lo, &hi);
     const double real[] = {o->def * 0.5,
                            o->def * 2.0,
@@ -75,6 +124,10 @@ mls_value *mls_settings_draw(mls_probe *p, const mls_option *o, uint64_t i)
         int n = 1;
         for (const char *s = o->choices; s && (s = strchr(s, '|')); s++) n++;
         return choice(p, o, (int)(u * n * 0.999));
+    }
+    if (names_components(o)) {
+        mls_value *x = components(p, o, (int)(u * 3 * 0.999));
+        return x ? x : components(p, o, 0);
     }
     mls_settings_range(o, &lo, &hi);
     if (o->type == MLS_INT) return number(p, o, floor(lo + u * (hi - lo) + 0.5));

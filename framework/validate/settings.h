@@ -12,7 +12,7 @@ enum { MLS_SETTINGS_CAP = 64 };
 /* The range that values are drawn from: the declared one, capped, or a guess. */
 void mls_settings_range(const mls_option *o, double *lo, double *hi);
 /* The k-th value to try that is not the default; NULL when there are no more, and for a
- * string. */
+ * string.  Of components: some that this process knows. */
 mls_value *mls_settings_other(mls_probe *p, const mls_option *o, int k);
 /* A value in range, a pure function of the probe's seed, the option and i. */
 mls_value *mls_settings_draw(mls_probe *p, const mls_option *o, uint64_t i);

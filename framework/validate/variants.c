@@ -1,5 +1,5 @@
 /* variants.c - the settings under which a component is looked at. */
-#include "validate/probe.h"
+#include "validate/settings.h"
 
 #include <string.h>
 
@@ -67,6 +67,16 @@ static void add_choices(list *l, const mls_option *o)
                                                       : ~0u));
 }
 
+/* Other parts, which have states where the usual ones may have none. */
+static void add_parts(list *l, const mls_option *o)
+{
+    mls_value *x = mls_settings_other(l->p, o, 0);
+    if (x)
+        add(l, mls_arena_printf(&l->p->arena, ", %s %s", o->name,
+                                mls_value_to_json(&l->p->arena, x, 0)),
+            o->name, x, 0, l->p->c->flags);
+}
+
 int mls_probe_variants(mls_probe *p, const mls_variant **out)
 {
     list l = { p, mls_arena_zalloc(&p->arena, MOST * sizeof *l.v), 0 };
@@ -88,6 +98,8 @@ int mls_probe_variants(mls_probe *p, const mls_variant **out)
                                    ? ~(unsigned)(MLS_CAUSAL | MLS_STREAMS) : ~0u));
         else if (o->type == MLS_CHOICE && o->choices)
             add_choices(&l, o);
+        else if (o->type == MLS_COMPONENT || o->type == MLS_COMPONENTS)
+            add_parts(&l, o);
     }
     int n = 0;
     for (int i = 0; i < l.n; i++)

@@ -21,7 +21,7 @@ made() { # 1 = a variable of the build's Makefile
 
 # ---- the header of a later minor version
 grows="mls_plugin_info mls_component mls_task mls_op mls_host mls_array_file mls_port
- mls_option mls_tensor mls_call mls_task_shape mls_sample"
+ mls_option mls_tensor mls_call mls_task_shape mls_sample mls_spec mls_part"
 mkdir -p "$dir/later/framework/include/mls" "$dir/now" "$dir/newer" "$dir/o"
 for folder in "$source"/framework/*/; do
     mkdir -p "$dir/later/framework/$(basename "$folder")"
@@ -38,8 +38,8 @@ minor=$(sed -n 's/^#define MLS_ABI_MINOR \([0-9]*\).*/\1/p' "$source/framework/i
 sed -i "$edit
 s/^#define MLS_ABI_MINOR $minor/#define MLS_ABI_MINOR $((minor + 1))/" \
     "$dir/later/framework/include/mls/plugin.h"
-[ "$(grep -c 'later_field;' "$dir/later/framework/include/mls/plugin.h")" -eq 12 ]
-check $? "a field more in each of 12 structs"
+[ "$(grep -c 'later_field;' "$dir/later/framework/include/mls/plugin.h")" -eq 14 ]
+check $? "a field more in each of 14 structs"
 
 # ---- a program that looks at the new fields of what was loaded
 cat >"$dir/look.c" <<'C'

@@ -38,7 +38,8 @@ extern "C" {
  *   with a `size`   mls_plugin_info, mls_component, mls_task, mls_op, mls_host,
  *                   mls_array_file
  *   by a stride     mls_port, mls_option (port_size, option_size of mls_plugin_info)
- *   made by the host, seen by pointer   mls_tensor, mls_call, mls_task_shape, mls_sample
+ *   made by the host, seen by pointer   mls_tensor, mls_call, mls_task_shape, mls_sample,
+ *                                       mls_spec, mls_part
  * Fields that a plugin's header did not know are 0 to the host; fields that the host does
  * not know are not looked at.  A plugin that wants what came with a later minor asks
  * MLS_HAS(mls, scan).  Frozen: mls_init, mls_attention and mls_array, which carry no size. */
@@ -47,6 +48,10 @@ extern "C" {
 
 typedef struct mls_ctx   mls_ctx;   /* what is being set up or computed   */
 typedef struct mls_state mls_state; /* a named value carried across steps */
+
+typedef struct mls_part {  /* a component inside of another, made by mls->part */
+    int64_t in, out;       /* features of its first input and its first output */
+} mls_part;
 
 typedef struct mls_tensor {
     float  *data;   /* NULL in a dry run: never read it outside an mls_op   */
@@ -59,16 +64,28 @@ typedef const mls_tensor *mls_t;
 
 /* ---- Options: one row checks, defaults, documents and stores a setting ---- */
 
-typedef enum { MLS_REAL, MLS_INT, MLS_BOOL, MLS_CHOICE, MLS_STRING } mls_type;
+typedef enum { MLS_REAL, MLS_INT, MLS_BOOL, MLS_CHOICE, MLS_STRING,
+               MLS_COMPONENT, MLS_COMPONENTS /* 1.2: one, a list of them */ } mls_type;
+
+/* What an option of the last two types stores: a component with its options, checked, of
+ * which setup() makes parts (mls->part).  Of a list, the first of a chain of at least one. */
+typedef struct mls_spec {
+    const struct mls_component *component;
+    const struct mls_spec      *next;     /* NULL at the end of a list            */
+    const void                 *self;     /* the host's: values of its options    */
+} mls_spec;
 
 typedef struct mls_option {
     const char *name;           /* key in Lua, YAML, --set and /config         */
     mls_type    type;           /* double, int64_t, int, int (index),
-                                   const char * (network lifetime)             */
+                                   const char * (network lifetime),
+                                   const mls_spec * twice (likewise)           */
     size_t      offset;         /* where in self the value is stored           */
     double      def, min, max;  /* min == max: unbounded                       */
     const char *choices;        /* MLS_CHOICE: "soft|hard|none", default first;
-                                   MLS_STRING: the default, or NULL            */
+                                   MLS_STRING: the default, or NULL;
+                                   MLS_COMPONENT, MLS_COMPONENTS: "mixer.mlp", names
+                                   with commas between: the default            */
     const char *unit, *help;    /* "ms" or NULL; one sentence, no full stop    */
 } mls_option;
 
@@ -78,6 +95,10 @@ typedef struct mls_option {
     { #field, MLS_CHOICE, offsetof(S, field), 0, 0, 0, list, NULL, help }
 #define MLS_OPT_STRING(S, field, def, help) \
     { #field, MLS_STRING, offsetof(S, field), 0, 0, 0, def, NULL, help }
+#define MLS_OPT_COMPONENT(S, field, def, help) \
+    { #field, MLS_COMPONENT, offsetof(S, field), 0, 0, 0, def, NULL, help }
+#define MLS_OPT_COMPONENTS(S, field, def, help) \
+    { #field, MLS_COMPONENTS, offsetof(S, field), 0, 0, 0, def, NULL, help }
 #define MLS_OPT_END { NULL, MLS_REAL, 0, 0, 0, 0, NULL, NULL, NULL }
 
 /* ---- Ports: named inputs and outputs; wiring is checked before any maths ---- */
@@ -367,6 +388,27 @@ typedef struct mls_host {
      * after a backward, and for MLS_FROZEN weights too.  adapting: would it be heard now?   */
     int   (*adapting)(mls_ctx *c);
     void  (*adapt)(mls_ctx *c, mls_t w, mls_t change, double rate, double low, double high);
+
+    /* --- since 1.2: components inside of components ------------------------------- */
+    /* [setup] Makes a part of this component, called `name`, of what an option of type
+     * MLS_COMPONENT(S) stored: its first input is fed `in` features, its `mask` and `dt`
+     * come from run, its other inputs stay open, its first output is what run gives.  To
+     * its options "the width of the network" is `model`.  Its weights, states and channels
+     * go by this node's path, a dot and `name`.  One spec can make many parts, each with
+     * weights of its own.                                                              */
+    mls_part *(*part)(mls_ctx *c, const mls_spec *spec, const char *name, int64_t in,
+                      int64_t model);
+    /* [forward] The part over x [T][B][in], from the states it has: [T][B][out].  A step
+     * whose mask [T][B][1] is 0 leaves its states alone; what it gives there is finite and
+     * means nothing.  mask NULL: every step is real; dt NULL: each of length 1.  A part
+     * runs once over the steps of this forward, or over pieces of them, one after the
+     * other.                                                                           */
+    mls_t (*run)(mls_ctx *c, mls_part *part, mls_t x, mls_t mask, mls_t dt);
+    /* [forward] Sets the part's states to what they are reset to.                      */
+    void  (*restart)(mls_ctx *c, mls_part *part);
+    /* [forward] Differentiable: the real steps of each sample in the opposite order; a
+     * masked step stays where it is.  mask may be NULL.                                */
+    mls_t (*reverse)(mls_ctx *c, mls_t x, mls_t mask);
 } mls_host;
 
 enum { MLS_WRITES = 1, /* where bit i of k->fresh is set, in[i]->grad holds nothing yet,
