@@ -67,6 +67,13 @@ COMPONENTS = [
     ("retention", 'mixer.linear_attention{heads=3, decay="learned", normalise="rms", '
      'gate=true}',
      lambda: r.linear_attention(33, 3, True, True, True), 33, False),
+    ("moe", 'mixer.moe{k=2, experts={mixer.mlp{}, liquid.gru{}, mixer.mlp{}}}',
+     lambda: r.experts(13, 2, True), 13, False),
+    ("moe-switch", 'mixer.moe{k=1, normalise=false, '
+     'experts={mixer.mlp{}, liquid.gru{}, mixer.mlp{}}}',
+     lambda: r.experts(13, 1, False), 13, False),
+    ("bidirectional", 'mixer.bidirectional{part=liquid.gru{units=33}}',
+     lambda: r.two_ways(13, 33), 13, False),
     ("lif", 'encoder.lif{units=33}',
      lambda: r.leaky(13, 33, "fast_sigmoid"), 13, False),
     ("lif-learnt", 'encoder.lif{units=33, surrogate="atan", reset="zero", '
@@ -123,6 +130,10 @@ SMALL = [
     ("gru", 'liquid.gru{units=5}', lambda: r.gru(3, 5), 3, False),
     ("lstm", 'liquid.lstm{units=5}', lambda: r.lstm(3, 5), 3, False),
     ("mamba", 'mixer.mamba{state=3}', lambda: r.mamba(4, 3), 4, False),
+    ("moe", 'mixer.moe{experts={mixer.mlp{}, liquid.gru{}, mixer.mlp{}}}',
+     lambda: r.experts(4, 2, True), 4, False),
+    ("bidirectional", 'mixer.bidirectional{part=liquid.gru{units=3}}',
+     lambda: r.two_ways(4, 3), 4, False),
     ("attention-window", 'mixer.attention{heads=2, window=3, positions="none"}',
      lambda: r.attention(6, 2, 3), 6, False),
     ("lif", 'encoder.lif{units=5, surrogate="atan", reset="zero", learn_beta="unit", '

@@ -166,6 +166,57 @@ def lstm(n, units):
     return Reference("torch.nn.LSTM", {"h": units, "c": units}, run, trained(net))
 
 
+def two_ways(n, units):
+    """torch's GRU in both directions, and a linear layer over both."""
+    net, out = nn.GRU(n, units, batch_first=True, bidirectional=True), \
+        nn.Linear(2 * units, n)
+    weights = trained(net, lambda name: "backward." + name.replace("_reverse", "")
+                      if name.endswith("_reverse") else "forward." + name)
+    weights.update(trained(out, lambda name: "out_proj." + name))
+
+    def run(x, dt, s):
+        y, h = net(x)
+        return {"out": out(y)}, {"forward.h": h[0], "backward.h": h[1]}
+    names = ("forward.h", "backward.h")
+    return Reference("torch.nn.GRU, bidirectional, and torch.nn.Linear",
+                     dict.fromkeys(names), run, weights, dict.fromkeys(names))
+
+
+def experts(n, k, normalise):
+    """A multilayer perceptron, a GRU, another perceptron.  Each computes the steps that
+    were routed to it and no others, as an implementation that gathers them would."""
+    def perceptron():
+        return nn.Sequential(nn.Linear(n, 4 * n), nn.GELU(), nn.Linear(4 * n, n))
+    router = exact(nn.Linear(n, 3, bias=False))
+    net = [perceptron(), nn.GRU(n, n, batch_first=True), perceptron()]
+    weights = {"router.weight": router.weight}
+    for e, module in enumerate(net):
+        weights.update(trained(module, lambda name, e=e: "expert%d.%s" % (
+            e, name.replace("0.", "up.").replace("2.", "down.")
+            if e != 1 else name)))
+
+    def run(x, dt, s):
+        logits = router(x)
+        top, chosen = logits.topk(k, -1)
+        gate = top.softmax(-1) if normalise else logits.softmax(-1).gather(-1, chosen)
+        y, last = torch.zeros_like(x), []
+        for b in range(x.shape[0]):
+            h = s["expert1.h"][b:b + 1]
+            for e, module in enumerate(net):
+                step, place = (chosen[b] == e).nonzero(as_tuple=True)
+                part = x[b, step]
+                if e == 1 and len(step):
+                    part, h = module(part[None], h[None].contiguous())
+                    part, h = part[0], h[0]
+                elif e != 1:
+                    part = module(part)
+                y[b] = y[b].index_add(0, step, part * gate[b, step, place, None])
+            last.append(h)
+        return {"out": y}, {"expert1.h": torch.cat(last)}
+    return Reference("definition (top-k routing as in Jiang et al. 2024), of torch.nn.GRU "
+                     "and torch.nn.Linear", {"expert1.h": n}, run, weights)
+
+
 def within(T, window):
     """True where step t (row) may not see step s."""
     ago = torch.arange(T)[:, None] - torch.arange(T)[None, :]
