@@ -740,6 +740,17 @@ function Tensor:last(mask) end
 ---@return mls.Tensor
 function Context:last(x, mask) end
 
+--- The real steps of each sample in the opposite order.
+---@param mask? mls.Tensor [T][B][1]: 1 for a real step, 0 for padding
+---@return mls.Tensor
+function Tensor:reverse(mask) end
+
+--- The real steps of each sample in the opposite order.
+---@param x mls.Tensor the tensor
+---@param mask? mls.Tensor [T][B][1]: 1 for a real step, 0 for padding
+---@return mls.Tensor
+function Context:reverse(x, mask) end
+
 --- Causal depthwise convolution over time.
 ---@param w mls.Tensor [N][taps]
 ---@param bias? mls.Tensor [1][N]
@@ -1543,6 +1554,15 @@ mls.mixer = {}
 ---@return mls.Component
 function mls.mixer.attention(options) end
 
+---@class mls.mixer.bidirectional.Options
+---@field part? mls.Component what runs in each direction, with weights of its own (default mixer.mamba)
+---@field join? "concat"|"sum" a linear layer over both side by side, or their sum (default concat)
+
+--- A mixer or liquid cell run forward and backward in time.
+---@param options? mls.mixer.bidirectional.Options
+---@return mls.Component
+function mls.mixer.bidirectional(options) end
+
 ---@class mls.mixer.identity.Options
 
 --- No mixing over time: values pass through unchanged.
@@ -1604,6 +1624,17 @@ function mls.mixer.mamba2(options) end
 ---@param options? mls.mixer.mlp.Options
 ---@return mls.Component
 function mls.mixer.mlp(options) end
+
+---@class mls.mixer.moe.Options
+---@field experts? mls.Component[] what to choose from, of any kind, as wide as the input (default { mixer.mlp, mixer.mlp, mixer.mlp, mixer.mlp })
+---@field k? integer experts that a step goes to (default 2; 1 to 64)
+---@field normalise? boolean the weights of the chosen experts sum to 1; false: they are probabilities among all experts (default true)
+---@field balance? number weight of the loss that evens the load, 1 when it is even; 0.01 is usual (default 0; 0 to 100)
+
+--- Mixture of experts: a router sends each step to k of several components.
+---@param options? mls.mixer.moe.Options
+---@return mls.Component
+function mls.mixer.moe(options) end
 
 ---@class mls.mixer.multiscale.Options
 ---@field scales? integer how many recurrences; their strides are 1, base, base squared and so on (default 3; 1 to 6)
