@@ -14,7 +14,7 @@ static int64_t events_of(const mls_call *k, mls_t x, double rate, int whole)
 {
     const int way = k->ctx->tape->events;
     const int64_t rows = x->dim[0] * x->dim[1];
-    if (way == MLS_EVENTS_NEVER || !mls_tape_is_spikes(x) || !x->data || !x->count) return -1;
+    if (way == MLS_EVENTS_NEVER || !mls_tape_spikes(x) || !x->data || !x->count) return -1;
     if (way == MLS_EVENTS_AUTO && !whole && rows < FEW_ROWS) return -1;
     const int64_t events = mls_k_events_count(x->data, x->count);
     if (events > INT32_MAX) return -1;

@@ -76,7 +76,7 @@ static void count_spikes(mls_synapses *s, mls_t x, int64_t out)
 static void linear_forward(const mls_call *k)
 {
     mls_synapses *s = k->ctx->tape->synapses;
-    if (s && mls_tape_is_spikes(k->in[0])) count_spikes(s, k->in[0], k->out[0]->dim[2]);
+    if (s && mls_tape_spikes(k->in[0])) count_spikes(s, k->in[0], k->out[0]->dim[2]);
     const mls_t x = k->in[0], w = k->in[1], bias = k->in[2], y = k->out[0];
     const int64_t in = x->dim[2], out = y->dim[2], rows = mls_rows_of(x);
     const float *b = bias ? bias->data : NULL;
@@ -133,7 +133,7 @@ mls_t mls_grad_linear(mls_ctx *c, mls_t x, mls_t w, mls_t bias)
     const mls_t y = mls_tape_tensor(c, x->dim[0], x->dim[1], out);
     const double macs = (double)mls_rows_of(x) * (double)in * (double)out;
     c->tape->macs += macs;
-    if (mls_tape_is_spikes(x)) c->tape->spike_macs += macs;
+    if (mls_tape_spikes(x)) c->tape->spike_macs += macs;
     const mls_t ins[] = { x, w, bias };
     mls_tape_apply_as(c, MLS_WRITES, &linear, NULL, ins, 3, &y, 1);
     return y;

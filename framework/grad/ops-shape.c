@@ -79,7 +79,7 @@ mls_t mls_grad_concat(mls_ctx *c, mls_t a, mls_t b)
     const mls_t y = mls_tape_tensor(c, a->dim[0], a->dim[1], a->dim[2] + b->dim[2]);
     const mls_t ins[] = { a, b };
     mls_tape_apply(c, &concat, NULL, ins, 2, &y, 1);
-    if (mls_tape_is_spikes(a) && mls_tape_is_spikes(b)) mls_tape_mark_spikes(y);
+    if (mls_tape_spikes(a) && mls_tape_spikes(b)) mls_tape_mark_spikes(y);
     return y;
 }
 
@@ -154,7 +154,7 @@ mls_t mls_grad_join(mls_ctx *c, const mls_t *part, int n)
     const mls_t y = mls_tape_tensor(c, steps, part[0]->dim[1], part[0]->dim[2]);
     mls_tape_apply(c, &join, NULL, part, n, &y, 1);
     int spikes = 0;
-    for (int i = 0; i < n; i++) spikes += mls_tape_is_spikes(part[i]);
+    for (int i = 0; i < n; i++) spikes += mls_tape_spikes(part[i]);
     if (spikes == n) mls_tape_mark_spikes(y);
     return y;
 }

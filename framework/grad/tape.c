@@ -11,8 +11,8 @@ typedef struct tensor {
     int64_t        offset;     /* of a view, in its parent's data                       */
     int            tracks;     /* a gradient can reach it                               */
     int            owned;      /* its gradient buffer is the tape's, to be reused       */
+    int            spikes;     /* marked: it holds spikes                               */
     const mls_int8 *int8;      /* of a weight: the same in 8 bits, or NULL              */
-    int            spikes;     /* its values are spikes                                 */
 } tensor;
 
 struct mls_note {
@@ -116,22 +116,26 @@ mls_t mls_tape_steps(mls_ctx *c, mls_t x, int64_t from, int64_t n)
     v->parent = p;
     v->t.data = x->data ? p->t.data + v->offset : NULL;
     v->tracks = p->tracks;
-    v->spikes = inner(x)->spikes;
     return &v->t;
 }
 
 mls_t mls_tape_detach(mls_ctx *c, mls_t x)
 {
     mls_tensor *y = mls_tape_wrap(c, x->data, NULL, 0, x->dim[0], x->dim[1], x->dim[2]);
-    if (mls_tape_is_spikes(x)) mls_tape_mark_spikes(y);
+    if (mls_tape_spikes(x)) mls_tape_mark_spikes(y);
     return y;
+}
+
+void mls_tape_mark_spikes(mls_t x) { inner(x)->spikes = 1; }
+
+int mls_tape_spikes(mls_t x)
+{
+    return x && (inner(x)->spikes || (inner(x)->parent && inner(x)->parent->spikes));
 }
 
 void mls_tape_set_int8(mls_t w, const mls_int8 *q) { inner(w)->int8 = q; }
 const mls_int8 *mls_tape_int8(mls_t w) { return inner(w)->int8; }
 
-void mls_tape_mark_spikes(mls_t x) { inner(x)->spikes = 1; }
-int mls_tape_is_spikes(mls_t x) { return x && inner(x)->spikes; }
 int mls_tape_tracks(mls_t x) { return x && inner(x)->tracks; }
 
 /* ---- gradients ------------------------------------------------------------------- */

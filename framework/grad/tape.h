@@ -94,12 +94,13 @@ const struct mls_int8 *mls_tape_int8(mls_t w);
 /* The same for an op that can do more: MLS_WRITES, MLS_OMITS; MLS_TAPE_DENSE. */
 void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *attr,
                        const mls_t *in, int n_in, const mls_t *out, int n_out);
-/* Says that x holds spikes; so do then its steps and what is made of it without change. */
-void mls_tape_mark_spikes(mls_t x);
-int  mls_tape_is_spikes(mls_t x);
 /* As apply, with MLS_TAPE_DENSE. */
 void mls_tape_apply_dense(mls_ctx *c, const mls_op *op, const void *attr, const mls_t *in,
                           int n_in, const mls_t *out, int n_out);
+/* Marks x as one that holds spikes, mostly zero; views and what is made by moving values
+ * of such tensors alone are marked too.  A mark says how to compute, never what.         */
+void mls_tape_mark_spikes(mls_t x);
+int  mls_tape_spikes(mls_t x);
 /* 1 when a gradient can reach x. */
 int  mls_tape_tracks(mls_t x);
 /* Makes (zeroed, if new) and returns x's gradient buffer, to seed backward with. */

@@ -145,7 +145,6 @@ static void run_group(mls_run *run, int layer, const group *g, mls_t x)
         for (int o = 0; o < n->n_out; o++) {
             mls_t *first = &part[(m * MAX_PORTS + o) * pieces];
             n->out[o] = first[0] ? mls_grad_join(&n->ctx, first, pieces) : NULL;
-            if (mls_tape_is_spikes(first[0])) mls_tape_mark_spikes(n->out[o]);
         }
     }
 }

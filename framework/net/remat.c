@@ -47,7 +47,7 @@ static mls_t again_wrap(mls_ctx *c, mls_t x)
 {
     if (!x) return NULL;
     mls_t y = mls_tape_wrap(c, x->data, NULL, mls_tape_tracks(x), x->dim[0], x->dim[1], x->dim[2]);
-    if (mls_tape_is_spikes(x)) mls_tape_mark_spikes(y);
+    if (mls_tape_spikes(x)) mls_tape_mark_spikes(y);
     return y;
 }
 

@@ -45,7 +45,7 @@ static mls_t spikes_at(const mls_call *k, const float *a, int64_t rows, int64_t 
     for (int i = 0; i < k->n_in; i++) {
         mls_t x = k->in[i];
         if (x && x->data == a && x->dim[2] == n && x->dim[0] * x->dim[1] == rows)
-            return mls_tape_is_spikes(x) ? x : NULL;
+            return mls_tape_spikes(x) ? x : NULL;
     }
     return NULL;
 }
