@@ -41,7 +41,7 @@ int mls_net_work(mls_net *net, int64_t steps, mls_work *out, mls_error *e)
     static const float x;
     const mls_task_shape *s = &net->shape;
     const mls_batch b = { steps, 1, s->vocabulary ? &token : NULL, s->vocabulary ? NULL : &x,
-                          s->has_mask ? &x : NULL, s->has_dt ? &x : NULL, NULL, NULL };
+                          s->has_mask ? &x : NULL, s->has_dt ? &x : NULL, NULL, NULL, NULL };
     mls_run *r = mls_run_new(net, 1, 0, e);
     if (!r) return 0;
     r->tape.dry = 1;
