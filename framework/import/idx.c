@@ -72,9 +72,15 @@ static void close_idx(idx *f)
 static void at_end(idx *f)
 {
     char more;
-    if (!f->m->e->set && gzread(f->file, &more, 1) > 0)
+    int code;
+    if (f->m->e->set) return;
+    const int got = gzread(f->file, &more, 1);
+    const char *why = gzerror(f->file, &code);
+    if (got > 0)
         mls_error_set(f->m->e, "%s: byte %lld: the file goes on after its last value",
                       f->path, (long long)f->at);
+    else if (code != Z_OK && code != Z_STREAM_END)       /* its checksum is wrong or missing */
+        mls_error_set(f->m->e, "%s: byte %lld: %s", f->path, (long long)f->at, why);
 }
 
 /* One file of images with its labels. */

@@ -170,11 +170,16 @@ const char **mls_import_folder(mls_import *m, const char *path, const char *tail
         if (out && name[0] != '.' && length > end && !strcmp(name + length - end, tail)) {
             struct stat st;
             char *file = mls_arena_printf(m->a, "%s/%s", path, name);
-            if (file && stat(file, &st) == 0 && S_ISREG(st.st_mode)) out[(*n)++] = file;
+            if (!file || stat(file, &st) != 0)
+                mls_error_set(m->e, "%s/%s: %s", path, name, file ? strerror(errno) : "no memory");
+            else if (!S_ISREG(st.st_mode))
+                mls_error_set(m->e, "%s: is no file, where one is expected", file);
+            else out[(*n)++] = file;
         }
         free(list[i]);
     }
     free(list);
+    if (m->e->set) *n = 0;
     if (!*n) mls_error_set(m->e, "%s: has no file whose name ends in \"%s\"", path, tail);
     return *n ? out : NULL;
 }

@@ -224,6 +224,24 @@ printf 'a,,c\n1,2,3\n' >bad.csv; bad 'bad.csv:1: column 1 has an empty name' csv
 printf 'a,b\n' >bad.csv; bad 'bad.csv: has 0 rows; expected at least 1' csv bad.csv
 bad 'empty:1: column 0 has an empty name' csv empty
 
+# ---- pianoroll
+printf '{"train": [[[60, 64], []]], "valid": [[[61]]]}' >m.json; good pianoroll m.json
+printf '[[[60, -1], [61]]]' >m.json; good pianoroll train: m.json m.json test: m.json
+roll() { printf '%s' "$1" >m.json; }
+roll '{"train": [[[60]]]}'; bad 'm.json: names its parts itself; leave out train:' pianoroll train: m.json
+roll '[[[60, 64.5]]]'; bad 'm.json: byte 7: "64.5]]]"; expected a note from 21 to 108, or -1' pianoroll m.json
+roll '[[[20]]]'; bad 'm.json: byte 3: "20]]]"; expected a note from 21' pianoroll m.json
+roll '[[[NaN]]]'; bad 'm.json: byte 3: "NaN]]]"; expected a note from 21' pianoroll m.json
+roll '[[[60]], []]'; bad 'm.json: byte 9: "[]]"; expected a piece of at least one frame' pianoroll m.json
+roll '[[60]]'; bad 'm.json: byte 2: "60]]"; expected [, a list of notes' pianoroll m.json
+roll '[[[60]]'; bad 'm.json: byte 7: the file ends, where a comma or ] is expected' pianoroll m.json
+roll '[[[60]]] x'; bad 'm.json: byte 9: "x"; expected the end of the file' pianoroll m.json
+roll '{"tset": [[[60]]]}'; bad 'm.json: byte 1: ""tset": [[[60]]]}"; expected "train", "valid" or "test"' pianoroll m.json
+roll '{"test" [[[60]]]}'; bad 'm.json: byte 8: "[[[60]]]}"; expected a colon' pianoroll m.json
+roll '[]'; bad 'm.json: has no piece' pianoroll m.json
+bad 'empty: byte 0: the file ends, where [, a list of pieces is expected' pianoroll empty
+bad '--high is "20"; expected a whole number from 21' pianoroll m.json --high 20
+
 # ---- ts
 ts() { printf '@problemName x\n@timeStamps false\n@classLabel true up down\n@data\n'"$1" >t.ts; }
 ts '1,2,3:4,?,6:up\n1,2:3,4:down\n'; good ts t.ts
