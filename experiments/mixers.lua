@@ -4,11 +4,11 @@
 -- equal size.  `mamba_lti` selects nothing: it is an S4 with Mamba's gate and convolution.
 --
 --   mls check experiments/mixers.lua
---   mls run   experiments/mixers.lua -j2        2 hours on 2 cores: an estimate of mls check
+--   mls run   experiments/mixers.lua -j1       a quarter of an hour of one core (estimate)
 local mls = require "mls"
 
 -- Mamba of width 32; attention, which no small knob can tune, comes within 4 % of it.
-local PARAMETERS, STEPS, BATCH = 20300, 800, 16
+local PARAMETERS, STEPS, BATCH = 20300, 800, 32
 local LENGTH, SYMBOLS, VOCABULARY = 64, 4, 6
 
 local mamba = {
