@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH = 256, BLOCK = 192, FEW = 48, LEAST = 32, MOST = 1 << 20 };
+enum { DEPTH = 256, BLOCK = 192, FEW = 48, LEAST = 4, MOST = 1 << 20 };
 
 typedef struct tall {
     int64_t m, n, k, lda, ldc, block;      /* block: rows of an item                    */
