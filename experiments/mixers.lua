@@ -4,7 +4,7 @@
 -- equal size.  `mamba_lti` selects nothing: it is an S4 with Mamba's gate and convolution.
 --
 --   mls check experiments/mixers.lua
---   mls run   experiments/mixers.lua -j1       a quarter of an hour of one core (estimate)
+--   mls run   experiments/mixers.lua -j1       docs/results.md: with which cuts it was run
 local mls = require "mls"
 
 -- Mamba of width 32; attention, which no small knob can tune, comes within 4 % of it.
