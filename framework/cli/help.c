@@ -12,19 +12,6 @@ static void facts(const char *title, const mls_fact *f)
     for (; f->name; f++) fprintf(stdout, "  %-22s %s\n", f->name, f->help);
 }
 
-static int show_all(void)
-{
-    fputs("mls - experiments with Mamba-Liquid-Spiking networks\n\n", stdout);
-    for (const mls_verb *v = mls_verbs; v->name; v++)
-        if (!(v->flags & MLS_VERB_INNER))
-            fprintf(stdout, "  mls %-9s %s\n", v->name, v->summary);
-    fputs("\nmls VERB --help says more of each. --plugin-path DIRS goes with every verb: "
-          "more folders\nof plugins.\n", stdout);
-    facts("Environment", mls_environment);
-    facts("Exit status", mls_exit_statuses);
-    return MLS_EXIT_DONE;
-}
-
 /* Paragraphs as lines of at most 88 columns; examples, indented, as they are. */
 static void paragraphs(const char *text)
 {
@@ -102,18 +89,34 @@ static int show_overview(void)
     return MLS_EXIT_DONE;
 }
 
-static int list(mls_registry *r, const char *kind, mls_arena *a)
+static int list(mls_registry *r, const char *kind, const char *indent, mls_arena *a)
 {
     int n = 0;
     for (int i = 0; i < r->n_components; i++) {
         const mls_component *c = r->component[i];
         const char *help = c->help ? c->help : "";
         if (kind && strcmp(kind, c->kind)) continue;
-        fprintf(stdout, "%-26s %.*s\n", mls_arena_printf(a, "%s.%s", c->kind, c->name),
-                (int)strcspn(help, "\n"), help);
+        fprintf(stdout, "%s%-26s %.*s\n", indent,
+                mls_arena_printf(a, "%s.%s", c->kind, c->name), (int)strcspn(help, "\n"),
+                help);
         n++;
     }
     return n;
+}
+
+static int show_all(mls_registry *r, mls_arena *a)
+{
+    fputs("mls - experiments with Mamba-Liquid-Spiking networks\n\n", stdout);
+    for (const mls_verb *v = mls_verbs; v->name; v++)
+        if (!(v->flags & MLS_VERB_INNER))
+            fprintf(stdout, "  mls %-9s %s\n", v->name, v->summary);
+    if (r->n_components) fputs("\nComponents\n", stdout);
+    list(r, NULL, "  ", a);
+    fputs("\nmls VERB --help and mls help KIND.NAME say more of each. --plugin-path DIRS "
+          "goes with\nevery verb: more folders of plugins.\n", stdout);
+    facts("Environment", mls_environment);
+    facts("Exit status", mls_exit_statuses);
+    return MLS_EXIT_DONE;
 }
 
 static int show_kind(mls_registry *r, const char *name, mls_arena *a)
@@ -126,7 +129,7 @@ static int show_kind(mls_registry *r, const char *name, mls_arena *a)
         if (*kinds[i].profile) fprintf(stdout, "\nports  %s\n", kinds[i].profile);
         if (*kinds[i].help) fputc('\n', stdout);
     }
-    return list(r, name, a);
+    return list(r, name, "", a);
 }
 
 static void rows(const char *title, const mls_fact_row *row, int n)
@@ -178,7 +181,7 @@ int mls_verb_list(int argc, char **argv, mls_registry *r, mls_error *e)
     int status = MLS_EXIT_USAGE;
     if (mls_args_parse(&args, &a, argc, argv, none, e)) {
         status = MLS_EXIT_DONE;
-        if (!list(r, args.n_words ? args.word[0] : NULL, &a)) {
+        if (!list(r, args.n_words ? args.word[0] : NULL, "", &a)) {
             no_kind(r, args.n_words ? args.word[0] : "component", e);
             status = MLS_EXIT_FAILED;
         }
@@ -236,7 +239,7 @@ int mls_verb_help(int argc, char **argv, mls_registry *r, mls_error *e)
         else if (mls_args_has(&args, "--markdown")) mls_catalogue(&p);
         else if (mls_args_has(&args, "--luacats")) mls_luacats(&p);
         else if (what) status = about(what, r, &a, e);
-        else status = show_all();
+        else status = show_all(r, &a);
     }
     mls_arena_free(&a);
     return status;

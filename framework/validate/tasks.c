@@ -1,5 +1,6 @@
 /* tasks.c - cases of tasks: where samples come from. */
 #include "validate/probe.h"
+#include "validate/settings.h"
 
 #include "train/feed.h"
 
@@ -341,6 +342,81 @@ static void bounds(mls_probe *p)
         }
 }
 
+/* ---- every option has an effect */
+
+static uint64_t mixed(uint64_t h, const void *data, int64_t bytes)
+{
+    const unsigned char *b = data;
+    for (int64_t i = 0; b && i < bytes; i++) h = (h ^ b[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+/* Of the shape, the counts and some samples; 0: it does not open so. */
+static uint64_t print_of(mls_probe *p, const mls_value *set)
+{
+    source s;
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    if (!open_with(&s, p, set)) return 0;
+    const mls_task_shape *k = &s.shape;
+    h = mixed(h, k, sizeof *k);
+    buffer b = k->steps > STEPS_MOST ? (buffer){ 0 } : make(&s);
+    for (int split = 0; split < 3; split++) {
+        const int64_t n = s.task->count(s.self, split);
+        h = mixed(h, &n, sizeof n);
+        for (int i = 0; b.s.dt && i < tries(&s, split); i++) {
+            fill(&s, &b, split, index_at(&s, split, i), key_of(split, i));
+            h = mixed(h, &b.s.steps, sizeof b.s.steps);
+            h = mixed(h, b.s.dt, k->steps * (int64_t)sizeof(float));
+            h = mixed(h, b.s.token, b.s.token ? k->steps * (int64_t)sizeof(int32_t) : 0);
+            h = mixed(h, b.s.x, b.n_x * (int64_t)sizeof(float));
+            h = mixed(h, b.s.label, b.n_label * (int64_t)sizeof(int32_t));
+            h = mixed(h, b.s.target, b.n_target * (int64_t)sizeof(float));
+        }
+    }
+    mls_feed_free(s.feed);
+    return h | 1;
+}
+
+/* With a choice or a switch turned (or none of them), one of the values has an effect. */
+static int has_effect(mls_probe *p, const mls_option *o, mls_value *only)
+{
+    const mls_option *turn = NULL;
+    for (int i = -1; i < 0 || (turn = mls_plug_option(p->registry, p->c, i)); i++) {
+        const int kind = i < 0 ? MLS_BOOL : (int)turn->type;
+        if (turn == o || (kind != MLS_BOOL && kind != MLS_CHOICE)) continue;
+        mls_value *x = NULL, *y;
+        for (int k = 0; i < 0 ? !k : (x = mls_settings_other(p, turn, k)) != NULL; k++) {
+            mls_value *set = mls_value_map(&p->arena);
+            if (x) mls_value_set(&p->arena, set, turn->name, x);
+            const uint64_t base = print_of(p, set);
+            for (int which = 0; base && (y = only ? only : mls_settings_other(p, o, which)); which++) {
+                mls_value *with = mls_value_copy(&p->arena, set);
+                mls_value_set(&p->arena, with, o->name, y);
+                const uint64_t h = print_of(p, with);
+                if (h && h != base) return 1;
+                if (only) break;
+            }
+        }
+    }
+    return 0;
+}
+
+static void options_matter(mls_probe *p)
+{
+    const mls_option *o;
+    mls_value *x;
+    source s;
+    open_default(&s, p);
+    for (int i = 0; (o = mls_plug_option(p->registry, p->c, i)); i++) {
+        if (o->type == MLS_STRING) continue;
+        if (o->type != MLS_CHOICE && !has_effect(p, o, NULL))
+            mls_probe_fail(p, "%s changes neither shape, nor counts, nor samples", o->name);
+        for (int k = 0; o->type == MLS_CHOICE && (x = mls_settings_other(p, o, k)); k++)
+            if (!has_effect(p, o, x))
+                mls_probe_fail(p, "%s = %s gives the samples of its default", o->name, x->string);
+    }
+}
+
 const mls_case mls_cases_tasks[] = {
     { "opens-or-says-why", "With its defaults it opens, or says what it needs",
       MLS_TASKS_ONLY, 10, opens },
@@ -358,5 +434,7 @@ const mls_case mls_cases_tasks[] = {
       MLS_TASKS_ONLY, 20, spelling },
     { "task-bounds", "Any option in range opens with samples in range, or says why not",
       MLS_TASKS_ONLY, 30, bounds },
+    { "task-options-matter", "Every option, and every choice of one, changes shape or samples",
+      MLS_TASKS_ONLY, 60, options_matter },
     { NULL, NULL, 0, 0, NULL }
 };

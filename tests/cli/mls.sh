@@ -90,6 +90,10 @@ status 2 "$mls" eval; check $? "wrong usage is status 2"
 status 1 "$mls" eval "$dir/nothing"; check $? "a failure is status 1"
 status 0 "$mls" help && status 0 "$mls" help train && status 0 "$mls" import idx --help && status 0 "$mls" help encoder.lif &&
     status 0 "$mls" help modes && status 0 "$mls" list liquid && status 0 "$mls" version; check $? "help"
+"$mls" list | sed 's/ .*//' >"$dir/names"
+"$mls" help >"$dir/help"
+while read -r name; do grep -q "^  $name  *[^ ]" "$dir/help" || echo "$name"; done <"$dir/names" >"$dir/missing"
+[ -s "$dir/names" ] && [ ! -s "$dir/missing" ]; check $? "help names every component in one line"
 dd if=/dev/zero of="$dir/k/checkpoint-30.h5" bs=1 seek=3000 count=64 conv=notrunc 2>/dev/null
 rm "$dir/k/result.yaml"
 "$mls" train "$dir/c.yaml" --out "$dir/k" --quiet >"$dir/out" 2>"$dir/err" &&
