@@ -178,8 +178,8 @@ typedef struct mls_work { double macs, dense; } mls_work;
 int      mls_net_work(mls_net *net, int64_t steps, mls_work *out, mls_error *e);
 /* Synaptic operations of those maps, counted while the run computes: for each value that is
  * not 0 of a real step, as many as the map has outputs.  Not seen, and so dense: spikes that
- * come through a late wire or an adapter that makes other values of them, and those inside of
- * a component.                                                                            */
+ * come through a late wire or an adapter that makes other values of them, those inside of a
+ * component, and products that a component makes in an op of its own.                     */
 void     mls_run_synapses(mls_run *run, int on);
 void     mls_run_synapses_clear(mls_run *run);
 /* Of the next batches only the first `samples` rows count; all unless told. */

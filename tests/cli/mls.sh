@@ -52,6 +52,7 @@ done
     cmp "$dir/a/metrics.jsonl" "$dir/k/metrics.jsonl" >>"$dir/err"
 check $? "killed three times and resumed: the same metrics"
 "$mls" train "$dir/c.yaml" --set train.steps=100000 --out "$dir/i" --quiet >"$dir/out" 2>"$dir/err" & pid=$!
+for i in $(seq 100); do [ -e "$dir/i/metrics.jsonl" ] && break; sleep 0.1; done
 sleep 0.5; kill -TERM $pid; wait $pid; [ $? -eq 130 ] && ls "$dir/i"/checkpoint-*.h5 >/dev/null
 check $? "a signal leaves a checkpoint and status 130"
 says "belongs to another configuration" "$mls" train "$dir/c.yaml" --out "$dir/i" --quiet

@@ -39,6 +39,8 @@ cut_to() { dd if="$1" of="$3" bs=1 count="$2" 2>/dev/null; }
 bad 'no format is called "pgn"; did you mean png?' pgn x
 bad 'there is no file to import' idx
 bad 'the name of a file is empty' idx "" ""
+n=$((n + 1)); "$mls" import wav --help >said 2>&1 && grep -q -- '--bands' said || printf 'not '
+echo "ok $n - mls import FORMAT --help"
 n=$((n + 1)); "$mls" import idx a b >said 2>&1
 [ $? = 2 ] && grep -q 'o FILE.h5 is missing' said || printf 'not '; echo "ok $n - no -o: status 2"
 n=$((n + 1)); "$mls" import idx a train: b -o out/x.h5 >said 2>&1
