@@ -164,6 +164,7 @@ static mls_t run_part(mls_ctx *c, mls_part *p, mls_t x, mls_t mask, mls_t dt)
     n->mask = mask;
     mls_net_node_forward(o->net->run, n, in, out, o->t0 + n->ran);
     mls_run_current = o->path;
+    mls_net_synapses_at(o->net->run, o->t0, o->steps);   /* of what the owner does next */
     n->ran += x->dim[0];
     if (!c->error->set && (!out[0] || out[0]->dim[0] != x->dim[0]))
         mls_error_set(c->error, "%s gives %lld steps for %lld", n->path,
