@@ -82,6 +82,8 @@ test "$("$mls" lua "$out/folder.lua" "$out/trial")" = 8
 say $? "the folder of a trial is loaded with its data"
 
 # ---- interruption: the script itself says when it is ready --------------------------------------
+# (in the foreground timeout hands the signal on once; else also to its group, and a second
+# SIGINT ends mls without the message)
 cat > "$out/long.lua" <<'END'
 local mls = require "mls"
 local net = mls.build(mls.network { width = 4, layers = 1, n = mls.liquid.cfc {} }
@@ -91,7 +93,7 @@ for step in mls.progress(1 << 40, { save = { net, arg[1] .. "/left.h5" } }) do
 end
 print "the script goes on"
 END
-timeout -k 5 60 "$mls" lua "$out/long.lua" "$out" > "$out/long" 2> "$out/long.err" &
+timeout --foreground -k 5 60 "$mls" lua "$out/long.lua" "$out" > "$out/long" 2> "$out/long.err" &
 pid=$!
 while [ ! -e "$out/ready" ] && kill -0 $pid 2> /dev/null; do sleep 0.05; done
 kill -INT $pid
@@ -109,7 +111,7 @@ local function spin ()
 end
 spin()
 END
-timeout -k 5 60 "$mls" lua "$out/spin.lua" "$out" 2> "$out/spin" &
+timeout --foreground -k 5 60 "$mls" lua "$out/spin.lua" "$out" 2> "$out/spin" &
 pid=$!
 while [ ! -e "$out/ready" ] && kill -0 $pid 2> /dev/null; do sleep 0.05; done
 kill -INT $pid
