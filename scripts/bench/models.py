@@ -253,6 +253,10 @@ class Model:
                      flat(p.w["head.bias"]))
         return F.cross_entropy(y.flatten(0, 1), self.label.flatten())
 
+    def forget(self):
+        for p in self.variants.values():
+            p.loss = None
+
     def once(self, p, step=True):
         now = lambda: (time.perf_counter(), time.process_time())
         begin = now()

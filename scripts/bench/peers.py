@@ -120,6 +120,10 @@ class Layer:
             self.ready[v.name] = turn(self.x).requires_grad_(), turn(self.g)
         return self.ready[v.name]
 
+    def forget(self):
+        """What the last forward made, with all that it holds on to."""
+        self.made = None
+
     def part(self, v):
         """Forward and backward of a part of the layer, from inputs made beforehand."""
         run, inputs = v.alone
@@ -201,6 +205,7 @@ class Server:
         pairs, saved = r.check(r.variants[variant], Saved)
         errors = {name: far(*pair) for name, pair in pairs.items()}
         worst = max(errors, key=errors.get)
+        r.forget()
         return {"worst": worst, "error": min(errors[worst], 1e30), "saved": saved}
 
     def run(self, row, variant):
@@ -209,6 +214,7 @@ class Server:
         gc.disable()
         begin, middle, end = r.once(r.variants[variant])
         gc.enable()
+        r.forget()
         return {"forward": middle[0] - begin[0], "backward": end[0] - middle[0],
                 "forward_cpu": middle[1] - begin[1], "backward_cpu": end[1] - middle[1]}
 
