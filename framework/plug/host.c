@@ -131,6 +131,7 @@ void mls_plug_init(void)
     h->gemm_rows = gemm_rows;
     h->scratch = mls_tape_scratch;
     h->parfor = mls_parfor;
+    h->threads = mls_parfor_count;
     h->key = key;
     h->philox = mls_philox;
     h->fail = fail;

@@ -24,7 +24,6 @@
 #include "regular.h"
 
 enum { FIXED, SCALAR, PER_UNIT };
-enum { SHARES = 4 }; /* of a batch: few, so that a share of a step is one long piece */
 
 typedef struct lif {
     int64_t units, steps;
@@ -47,6 +46,8 @@ typedef struct plan {
     float *u, *w; /* [T M][B][N]: membrane before and after a same-step reset     */
     float *beta, *theta, *fire, *cut; /* [N]; cut: what a subtracting reset takes */
     float *carry; /* [B][N]: gradient of the carried membrane                     */
+    const float *none; /* [N] zeros, where spikes have no gradient                 */
+    int fresh;         /* the input's gradient holds nothing yet                   */
     float *dbeta, *dtheta, *dcut; /* [B][N] or NULL                           */
     /* R scales the old membrane by 1 - z, the current by 1 - f; D takes q of U */
     float slope, z, f, q;
@@ -60,14 +61,16 @@ static int make_plan(plan *g, const mls_call *k)
     mls_t u = k->out[2] ? k->out[2] : k->out[1];
     mls_t w = k->out[3] ? k->out[3] : M == 1 ? k->out[1] : k->out[2];
     float *c = mls->scratch(k, (size_t)(4 * N) * sizeof *c);
+    /* few shares: a step of one should lie in one long piece */
+    const int64_t B = x->dim[1], shares = MLS_HAS(mls, threads) ? mls->threads() : 4;
     if (!c) return 0;
     *g = (plan){ .k = k,
                  .p = p,
                  .T = x->dim[0],
-                 .B = x->dim[1],
+                 .B = B,
                  .N = N,
                  .M = M,
-                 .share = (x->dim[1] + SHARES - 1) / SHARES,
+                 .share = (B + shares - 1) / shares,
                  .mask = k->in[2] ? k->in[2]->data : NULL,
                  .u = u->data,
                  .w = w->data,
@@ -192,11 +195,12 @@ static void scan_forward(const mls_call *k)
 
 /* ---- backward ---------------------------------------------- */
 
-/* plain: reset_delay, detach_reset and nothing to learn - one short loop. */
+/* plain: reset_delay, detach_reset and nothing to learn - one short loop, which writes
+ * the input's gradient where it need not add to it. */
 MLS_INLINE void back_row(const plan *g, const float *restrict old,
                          const float *restrict x, const float *restrict u,
                          const float *restrict gs, float share, float *restrict dx,
-                         int64_t b, int kind, int smooth, int plain)
+                         int64_t b, int kind, int smooth, int plain, int add)
 {
     const float *restrict beta = g->beta, *restrict theta = g->theta;
     const float *restrict fire = g->fire, *restrict cut = g->cut;
@@ -218,7 +222,7 @@ MLS_INLINE void back_row(const plan *g, const float *restrict old,
         const float keep = beta[n] * (1.0f - z * r);
         if (plain) {
             const float du = h + ps * share * gs[n];
-            dx[n] += du * (1.0f - f * r);
+            dx[n] = (add ? dx[n] : 0.0f) + du * (1.0f - f * r);
             carry[n] = du * keep;
             continue;
         }
@@ -239,40 +243,48 @@ MLS_INLINE void back_row(const plan *g, const float *restrict old,
 
 MLS_INLINE void back_kind(const plan *g, const float *old, const float *x,
                           const float *u, const float *gs, float share, float *dx,
-                          int64_t b, int kind)
+                          int64_t b, int kind, int add)
 {
+    if (g->dbeta && !add) memset(dx, 0, (size_t)g->N * sizeof *dx);
     if (g->k->flags & MLS_SMOOTH)
-        back_row(g, old, x, u, gs, share, dx, b, kind, 1, 0);
-    else if (!g->dbeta)
-        back_row(g, old, x, u, gs, share, dx, b, kind, 0, 1);
+        back_row(g, old, x, u, gs, share, dx, b, kind, 1, 0, 1);
+    else if (g->dbeta)
+        back_row(g, old, x, u, gs, share, dx, b, kind, 0, 0, 1);
+    else if (add)
+        back_row(g, old, x, u, gs, share, dx, b, kind, 0, 1, 1);
     else
-        back_row(g, old, x, u, gs, share, dx, b, kind, 0, 0);
+        back_row(g, old, x, u, gs, share, dx, b, kind, 0, 1, 0);
 }
 
 MLS_INLINE void backward_step(const plan *g, int64_t t, int64_t b, float *spare)
 {
     const int64_t N = g->N, M = g->M, B = g->B, at = (t * B + b) * N;
     const int kind = g->p->surrogate, readout = g->p->readout;
-    const float *xt = g->k->in[0]->data + at, *gs = g->k->out[0]->grad + at;
-    const float *restrict gm = g->k->out[1]->grad + at;
+    const float *xt = g->k->in[0]->data + at, *gs = g->k->out[0]->grad;
+    const float *restrict gm = g->k->out[1]->grad;
     float *restrict carry = g->carry + b * N;
     float *dx = g->k->in[0]->grad ? g->k->in[0]->grad + at : spare;
-    for (int64_t n = 0; n < N; n++) carry[n] += gm[n];
-    if (g->mask && g->mask[t * B + b] == 0.0f) return;
+    gs = gs ? gs + at : g->none;
+    for (int64_t n = 0; gm && n < N; n++) carry[n] += gm[at + n];
+    if (g->mask && g->mask[t * B + b] == 0.0f) {
+        if (g->fresh) memset(dx, 0, (size_t)N * sizeof *dx);
+        return;
+    }
     for (int64_t i = M - 1; i >= 0; i--) {
         const int64_t j = t * M + i;
         const float *old = before(g, j, b), *u = g->u + (j * B + b) * N;
         const float share = readout == MEAN                ? 1.0f / (float)M
                             : readout == SUM || i == M - 1 ? 1.0f
                                                            : 0.0f;
+        const int add = !g->fresh || i < M - 1;
         if (kind == FAST_SIGMOID)
-            back_kind(g, old, xt, u, gs, share, dx, b, FAST_SIGMOID);
+            back_kind(g, old, xt, u, gs, share, dx, b, FAST_SIGMOID, add);
         else if (kind == ATAN)
-            back_kind(g, old, xt, u, gs, share, dx, b, ATAN);
+            back_kind(g, old, xt, u, gs, share, dx, b, ATAN, add);
         else if (kind == SIGMOID)
-            back_kind(g, old, xt, u, gs, share, dx, b, SIGMOID);
+            back_kind(g, old, xt, u, gs, share, dx, b, SIGMOID, add);
         else
-            back_kind(g, old, xt, u, gs, share, dx, b, kind);
+            back_kind(g, old, xt, u, gs, share, dx, b, kind, add);
     }
 }
 
@@ -324,8 +336,13 @@ static void scan_backward(const mls_call *k)
     const size_t slab = (size_t)(g.B * g.N);
     const int general = beta || theta || !g.p->reset_delay || !g.p->detach_reset ||
                         (k->flags & MLS_SMOOTH);
-    g.carry = mls->scratch(k, 2 * slab * sizeof(float));
+    g.carry = mls->scratch(k, 3 * slab * sizeof(float));
     if (!g.carry) return;
+    g.none = memset(g.carry + 2 * slab, 0, (size_t)g.N * sizeof(float));
+    g.fresh = MLS_HAS(mls, apply_as) && k->fresh & 1;
+    for (int i = 1; MLS_HAS(mls, apply_as) && i < k->n_in; i++)
+        if (k->fresh >> i & 1)
+            memset(k->in[i]->grad, 0, (size_t)k->in[i]->count * sizeof(float));
     if (general) {
         float *sum = mls->scratch(k, 3 * slab * sizeof *sum);
         if (!sum) return;
@@ -391,8 +408,12 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     mls_t s = mls->tensor(c, T, B, N), m = mls->tensor(c, T, B, N), u = NULL, w = NULL;
     if (M > 1 || !p->reset_delay) u = mls->tensor(c, T * M, B, N);
     if (M > 1 && !p->reset_delay) w = mls->tensor(c, T * M, B, N);
-    MLS_APPLY(c, &scan, p, ((mls_t[]){ x, v0, in[1], p->beta_w, p->threshold_w }),
-              ((mls_t[]){ s, m, u, w }));
+    const mls_t from[] = { x, v0, in[1], p->beta_w, p->threshold_w };
+    const mls_t to[] = { s, m, u, w };
+    if (MLS_HAS(mls, apply_as))
+        mls->apply_as(c, MLS_WRITES | MLS_OMITS, &scan, p, from, 5, to, 4);
+    else
+        mls->apply(c, &scan, p, from, 5, to, 4);
     mls->store(c, p->v, mls->steps(c, m, T - 1, 1));
     out[0] = s;
     out[1] = m;

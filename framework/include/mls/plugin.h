@@ -409,6 +409,11 @@ typedef struct mls_host {
     /* [forward] Differentiable: the real steps of each sample in the opposite order; a
      * masked step stays where it is.  mask may be NULL.                                */
     mls_t (*reverse)(mls_ctx *c, mls_t x, mls_t mask);
+
+    /* --- since 1.2: op ------------------------------------------------------------ */
+    /* How many threads parfor has, for cutting work into pieces that are long in memory.
+     * What is computed must not depend on it.                                          */
+    int   (*threads)(void);
 } mls_host;
 
 enum { MLS_WRITES = 1, /* where bit i of k->fresh is set, in[i]->grad holds nothing yet,
