@@ -1,15 +1,15 @@
 -- What of a mixer remembers data among noise?  Selective copying: 4 tokens at random
--- places in 64 steps, said again in their order.  Mamba with its other discretizations
+-- places in 256 steps, said again in their order.  Mamba with its other discretizations
 -- and with its selectivity switched off, part by part, and the other mixers, at about
 -- equal size.  `mamba_lti` selects nothing: it is an S4 with Mamba's gate and convolution.
 --
 --   mls check experiments/mixers.lua
---   mls run   experiments/mixers.lua -j1       docs/results.md: with which cuts it was run
+--   mls run   experiments/mixers.lua -j1
 local mls = require "mls"
 
 -- Mamba of width 32; attention, which no small knob can tune, comes within 4 % of it.
-local PARAMETERS, STEPS, BATCH = 20300, 800, 32
-local LENGTH, SYMBOLS, VOCABULARY = 64, 4, 6
+local PARAMETERS, STEPS, BATCH = 20300, 1600, 32
+local LENGTH, SYMBOLS, VOCABULARY = 256, 4, 6
 
 local mamba = {
   mamba          = {},
@@ -52,7 +52,7 @@ return mls.study {
                         "multiscale", "attention" } },
   budget  = { parameters = PARAMETERS, width = "width", fine = "extra", step = 8,
               tolerance = 0.06 },
-  seeds   = 3,
+  seeds   = { 11, 12, 13 },
   train   = { optimiser = mls.optimiser.adamw { lr = 5e-3, clip = 1 }, steps = STEPS,
               batch = BATCH, evaluate_every = STEPS // 5 },
   record  = { { "mix.out", every = STEPS // 5, samples = 1 } },
