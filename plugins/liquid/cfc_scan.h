@@ -220,6 +220,7 @@ typedef struct sums {    /* gradients that gather over the steps */
     float *dh, *dc, *dm; /* [B][H]: of h[t], of the LSTM's cell and output  */
     float *dw, *db;      /* of the stacked heads, of the backbone and heads */
     float *dwtau, *dA;   /* [H] */
+    float *heads, *z, *act[MAX_LAYERS]; /* [T][B]..: of what the outputs hold */
 } sums;
 
 /* From the gradient of h[t] (dh, which it takes up) to that of the heads' sums. */
@@ -231,11 +232,11 @@ MLS_INLINE void steps_back(const mls_call *k, const sizes *s, int64_t t, const s
     for (int64_t b = 0; b < s->B; b++) {
         const int64_t row = t * s->B + b;
         const float *f = k->out[OUT_HEADS]->data + row * N;
-        float *df = k->out[OUT_HEADS]->grad + row * N, *db = g->dh + b * H;
+        float *df = g->heads + row * N, *db = g->dh + b * H;
         float *dtau = tau && tau->grad ? tau->grad + row * H : NULL;
         const float *of = tau ? tau->data + row * H : NULL;
         const float length = dt ? dt->data[row] : 1.0f;
-        add(H, k->out[OUT_Y]->grad + row * H, db);
+        if (k->out[OUT_Y]->grad) add(H, k->out[OUT_Y]->grad + row * H, db);
         if (mask && mask[row] == 0.0f) {
             memset(df, 0, (size_t)N * sizeof(float));
             continue;
@@ -259,7 +260,7 @@ MLS_INLINE void memory_back(const mls_call *k, const sizes *s, int64_t t,
     const float *c0 = t ? k->out[OUT_C]->data + (row - s->B) * H : k->in[IN_C]->data;
     const float *c = k->out[OUT_C]->data + row * H, *mask = data_of(k, IN_MASK);
     const float *z = k->out[OUT_Z]->data + row * 4 * H;
-    float *dz = k->out[OUT_Z]->grad + row * 4 * H;
+    float *dz = g->z + row * 4 * H;
     for (int64_t b = 0; b < s->B; b++)
         if (mask && mask[row + b] == 0.0f)
             memset(dz + b * 4 * H, 0, (size_t)(4 * H) * sizeof(float));
@@ -294,10 +295,9 @@ static void first_weight(const mls_call *k, const sizes *s, const float *g, floa
                  ld);
 }
 
-static void memory_weight(const mls_call *k, const sizes *s)
+static void memory_weight(const mls_call *k, const sizes *s, const float *dz)
 {
     const int64_t rows = s->T * s->B, n = 4 * s->H;
-    const float *dz = k->out[OUT_Z]->grad;
     outer(k, rows, dz, n, k->in[IN_X]->data, s->S, k->in[IN_WX]->grad, s->S);
     if (k->in[IN_BX]->grad) add_rows(rows, n, dz, k->in[IN_BX]->grad);
     if (k->in[IN_WR]->grad) state_weight(k, s, dz, n, NULL, k->in[IN_WR]->grad, s->H);
@@ -311,13 +311,12 @@ static void gather(const mls_call *k, const sizes *s, const float *w0, const sum
 {
     const cfc_cell *p = k->attr;
     const int64_t rows = s->T * s->B, ld = s->S + s->H, N = s->kind.N;
-    const float *dheads = k->out[OUT_HEADS]->grad;
-    const float *first = k->out[s->L ? s->act : OUT_HEADS]->grad;
+    const float *dheads = g->heads, *first = s->L ? g->act[0] : dheads;
     if (k->in[IN_X]->grad)
-        mls->gemm_rows(k, s->B, 0, 0, rows, s->S, s->F, 1.0f, first, s->F, w0, ld, 1.0f,
-                       k->in[IN_X]->grad, s->S);
+        mls->gemm_rows(k, s->B, 0, 0, rows, s->S, s->F, 1.0f, first, s->F, w0, ld,
+                       is_fresh(k, IN_X) ? 0.0f : 1.0f, k->in[IN_X]->grad, s->S);
     for (int64_t l = 0; l < s->L; l++) {
-        const float *d = k->out[s->act + l]->grad;
+        const float *d = g->act[l];
         float *to = k->in[IN_WEIGHT + 2 * l]->grad;
         if (l == 0)
             first_weight(k, s, d, to);
@@ -336,8 +335,26 @@ static void gather(const mls_call *k, const sizes *s, const float *w0, const sum
         add(s->H, g->dA, k->in[IN_A]->grad);
     }
     if (!p->mixed_memory) return;
-    memory_weight(k, s);
+    memory_weight(k, s, g->z);
     add(s->B * s->H, g->dc, k->in[IN_C]->grad);
+}
+
+/* Room for the gradient of what an output holds: only this op reads and writes it. */
+static float *room(const mls_call *k, int out)
+{
+    return mls->scratch(k, (size_t)k->out[out]->count * sizeof(float));
+}
+
+/* Room for those of all that the scan kept; 0: no memory. */
+static int rooms(const mls_call *k, const sizes *s, sums *g)
+{
+    const cfc_cell *p = k->attr;
+    g->heads = room(k, OUT_HEADS);
+    g->z = p->mixed_memory ? room(k, OUT_Z) : NULL;
+    int ok = g->heads && (g->z || !p->mixed_memory);
+    for (int64_t l = 0; ok && l < s->L; l++)
+        ok = (g->act[l] = room(k, s->act + (int)l)) != NULL;
+    return ok;
 }
 
 static float *zeros(const mls_call *k, int64_t n)
@@ -361,21 +378,23 @@ MLS_INLINE void backward_body(const mls_call *k)
     if (p->mixed_memory)
         turn = mls_product_of(k, s.T, k->in[IN_WR]->data, s.H, 0, 4 * s.H, s.H, NULL);
     if (!products(k, &s, 0, w, NULL, layer) || !w || !g.dh || !g.dw || !g.db ||
-        !g.dwtau || !back.start || !turn.start)
+        !g.dwtau || !back.start || !turn.start || !rooms(k, &s, &g))
         return;
+    for (int i = IN_H; i < k->n_in; i++) clear_if_fresh(k, i);
     g.dc = g.dh + BH;
     g.dm = g.dc + BH;
     g.dA = g.dwtau + s.H;
-    memcpy(g.dh, k->out[OUT_H]->grad, (size_t)BH * sizeof(float));
-    if (p->mixed_memory)
+    if (k->out[OUT_H]->grad)
+        memcpy(g.dh, k->out[OUT_H]->grad, (size_t)BH * sizeof(float));
+    if (p->mixed_memory && k->out[OUT_CLAST]->grad)
         memcpy(g.dc, k->out[OUT_CLAST]->grad, (size_t)BH * sizeof(float));
     for (int64_t t = s.T - 1; t >= 0; t--) {
         const int64_t row = t * s.B;
         steps_back(k, &s, t, &g);
-        const float *d = k->out[OUT_HEADS]->grad + row * N;
+        const float *d = g.heads + row * N;
         add_rows(s.B, N, d, g.db + s.L * s.U);
         for (int64_t l = s.L - 1; l >= 0; l--) {
-            float *da = k->out[s.act + l]->grad + row * s.U;
+            float *da = g.act[l] + row * s.U;
             mls_product_run(&layer[l + 1], s.B, d, 0, da);
             activate_back(p->activation, s.B * s.U, k->out[s.act + l]->data + row * s.U,
                           slope_of(k, &s, l, row), da);
