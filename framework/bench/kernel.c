@@ -2,6 +2,7 @@
  * its projection, batches out of a text. */
 #define _GNU_SOURCE 1
 #include "base/philox.h"
+#include "base/temporary.h"
 #include "bench/model.h"
 #include "bench/work.h"
 #include "conf/conf.h"
@@ -202,17 +203,18 @@ static int write_text(mls_arena *a, char *path)
 int mls_bench_open_data(mls_bench_work *w, const mls_bench_row *row, mls_bench_size s,
                         mls_registry *r, mls_error *e)
 {
-    char path[] = "/tmp/mls-bench-XXXXXX";
     kernel *p = open_kernel(w, data_once, row, e);
     if (!p) return 0;
     mls_arena *a = &p->arena;
     mls_value *task = mls_value_map(a);
-    const int written = write_text(a, path);
+    char *path = mls_temporary(a, "mls-bench");
+    const int written = path && write_text(a, path);
     mls_value_set(a, task, "component", mls_value_string(a, "task.text"));
     mls_value_set(a, task, "path", mls_value_string(a, path));
     mls_value_set(a, task, "length", mls_value_int(a, s.T));
     if (!written)
-        mls_error_set(e, "%s: no file could be written to /tmp", row->name);
+        mls_error_set(e, "%s: no file could be written: %s", row->name,
+                      path ? path : "out of memory");
     else
         p->feed = mls_feed_open(r, task, 1, e);
     if (written) unlink(path);

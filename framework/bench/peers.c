@@ -1,5 +1,6 @@
 #define _GNU_SOURCE 1
 #include "bench/peers.h"
+#include "base/temporary.h"
 
 #include "conf/conf.h"
 
@@ -137,12 +138,14 @@ static const char *joined(mls_arena *a, const mls_value *v, int keys)
 int mls_bench_peers_start(mls_bench_peers *p, const char *python, const char *script,
                           int threads, mls_error *e)
 {
-    *p = (mls_bench_peers){.threads = threads, .folder = "/tmp/mls-peers-XXXXXX"};
-    if (!mkdtemp(p->folder)) {
-        p->folder[0] = '\0';
-        mls_error_set(e, "no folder could be made in /tmp: %s", strerror(errno));
+    *p = (mls_bench_peers){.threads = threads};
+    char *folder = mls_temporary(&p->arena, "mls-peers");
+    if (!folder || !mkdtemp(folder)) {
+        mls_error_set(e, "%s: no folder could be made: %s", folder ? folder : "the peers",
+                      strerror(errno));
         return 0;
     }
+    p->folder = folder;
     signal(SIGPIPE, SIG_IGN);
     if (!spawn(p, python, script, e)) return 0;
     mls_arena *a = &p->arena;
@@ -164,7 +167,7 @@ void mls_bench_peers_stop(mls_bench_peers *p)
     if (p->to) fclose(p->to); /* it ends with its input */
     if (p->from) fclose(p->from);
     if (p->pid > 0) waitpid(p->pid, NULL, 0);
-    if (*p->folder) rmdir(p->folder);
+    if (p->folder) rmdir(p->folder);
     free(p->line);
     mls_arena_free(&p->arena);
     *p = (mls_bench_peers){0};

@@ -17,7 +17,7 @@ typedef struct mls_bench_peers {
     FILE *to, *from;
     char *line;
     size_t room;
-    char folder[64];      /* for the files that go over */
+    char *folder;         /* for the files that go over */
     const char *versions; /* "torch 1.13.0, ncps 1.0.1" */
     const char *torch;    /* "1.13.0" */
     const char *absent;   /* "ncps, mambapy"; "" when all are there */

@@ -2,6 +2,7 @@
  * forward run again, values that are not finite, channels, and what its flags promise.
  */
 #include "validate/states.h"
+#include "base/temporary.h"
 #include "rec/record.h"
 #include "validate/rewire.h"
 #include "validate/values.h"
@@ -31,9 +32,7 @@ static mls_bundle bundle(mls_rig *r)
 /* A file name that nobody else has; the file is removed before anything is judged. */
 static char *temporary(mls_probe *p)
 {
-    const char *dir = getenv("TMPDIR");
-    char *path = mls_arena_printf(&p->arena, "%s/mls-validate-XXXXXX",
-                                  dir && *dir ? dir : "/tmp");
+    char *path = mls_temporary(&p->arena, "mls-validate");
     const int fd = mkstemp(path);
     if (fd < 0) mls_probe_fail(p, "no temporary file can be made: %s", path);
     close(fd);
