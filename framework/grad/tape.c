@@ -1,19 +1,7 @@
-#include "grad/tape.h"
-
-#include "kern/kern.h"
+#include "grad/reuse.h"
+#include "grad/tape-inner.h"
 
 #include <string.h>
-
-/* What really stands behind an mls_tensor that the tape made. */
-typedef struct tensor {
-    mls_tensor     t;
-    struct tensor *parent;     /* of a view along time, else NULL                       */
-    int64_t        offset;     /* of a view, in its parent's data                       */
-    int            tracks;     /* a gradient can reach it                               */
-    int            owned;      /* its gradient buffer is the tape's, to be reused       */
-    int            spikes;     /* marked: it holds spikes                               */
-    const mls_int8 *int8;      /* of a weight: the same in 8 bits, or NULL              */
-} tensor;
 
 struct mls_note {
     mls_note     *before;
@@ -22,7 +10,7 @@ struct mls_note {
     const char   *path;        /* of the node that applied it                           */
     mls_t        *in, *out;
     int           n_in, n_out;
-    unsigned      flags, can;  /* can: MLS_WRITES, MLS_OMITS                  */
+    unsigned      flags, can;  /* can: MLS_WRITES, MLS_OMITS, MLS_TAPE_*    */
 };
 
 /* Gradient buffers that backward is done with, by their size. */
@@ -31,7 +19,7 @@ typedef struct spare { struct spare *next; int64_t count; } spare;
 const char *volatile mls_run_current, *volatile mls_run_op, *volatile mls_run_phase;
 volatile int64_t mls_run_step;
 
-static tensor *inner(mls_t x) { return (tensor *)(uintptr_t)x; }
+static tensor *inner(mls_t x) { return mls_tape_inner(x); }
 
 static mls_tensor *fail_memory(mls_ctx *c, size_t bytes)
 {
@@ -68,8 +56,10 @@ mls_tensor *mls_tape_tensor(mls_ctx *c, int64_t d0, int64_t d1, int64_t d2)
     if (!x) return fail_memory(c, sizeof *x);
     const size_t bytes = (size_t)x->t.count * sizeof(float);
     c->tape->bytes += (double)bytes;
+    mls_reuse_made(c->tape, x);
     if (c->tape->dry) return &x->t;
-    x->t.data = mls_arena_alloc(&c->tape->arena, bytes);
+    x->t.data = c->tape->reuse ? mls_tape_take(c->tape, x->t.count)
+                              : mls_arena_alloc(&c->tape->arena, bytes);
     if (!x->t.data) return fail_memory(c, bytes);
 #ifdef MLS_HOSTILE      /* a kernel that leaves a value unwritten shows up as NaN */
     memset(x->t.data, 0xff, bytes);
@@ -140,7 +130,7 @@ int mls_tape_tracks(mls_t x) { return x && inner(x)->tracks; }
 
 /* ---- gradients ------------------------------------------------------------------- */
 
-static float *take(mls_tape *t, int64_t count)
+float *mls_tape_take(mls_tape *t, int64_t count)
 {
     for (spare **s = (spare **)&t->spare; *s; s = &(*s)->next)
         if ((*s)->count == count) {
@@ -152,7 +142,7 @@ static float *take(mls_tape *t, int64_t count)
     return mls_arena_alloc(&t->arena, bytes > sizeof(spare) ? bytes : sizeof(spare));
 }
 
-static void give(mls_tape *t, float *g, int64_t count)
+void mls_tape_give(mls_tape *t, float *g, int64_t count)
 {
     spare *s = (spare *)(void *)g;
     *s = (spare){ t->spare, count };
@@ -167,7 +157,7 @@ float *mls_tape_grad(mls_ctx *c, mls_t t)
         float *g = mls_tape_grad(c, &x->parent->t);
         return x->t.grad = g ? g + x->offset : NULL;
     }
-    float *g = take(c->tape, x->t.count);
+    float *g = mls_tape_take(c->tape, x->t.count);
     if (!g) {
         fail_memory(c, (size_t)x->t.count * sizeof(float));
         return NULL;
@@ -191,7 +181,7 @@ int mls_tape_overwrite(mls_ctx *c, mls_t t, const char *producer)
 static void drop_grad(mls_tape *t, tensor *x)
 {
     if (x->parent || !x->owned) return;
-    give(t, x->t.grad, x->t.count);
+    mls_tape_give(t, x->t.grad, x->t.count);
     x->t.grad = NULL;
     x->owned = 0;
 }
@@ -228,6 +218,25 @@ static void tell(const mls_tape *t, const mls_op *op, const mls_call *k, int bac
 
 /* ---- applying -------------------------------------------------------------------- */
 
+static int note(mls_ctx *c, unsigned can, const mls_op *op, const void *attr, const mls_t *in,
+                int n_in, const mls_t *out, int n_out)
+{
+    mls_tape *t = c->tape;
+    const size_t rows = (size_t)(n_in + n_out) * sizeof(mls_t);
+    mls_note *n = mls_arena_alloc(&t->arena, sizeof *n + rows);
+    if (!n) {
+        fail_memory(c, sizeof *n + rows);
+        return 0;
+    }
+    mls_t *at = (mls_t *)(n + 1);
+    memcpy(at, in, (size_t)n_in * sizeof *at);
+    memcpy(at + n_in, out, (size_t)n_out * sizeof *at);
+    *n = (mls_note){ t->last, op, attr, c->path, at, at + n_in, n_in, n_out, t->flags,
+                     can };
+    t->last = n;
+    return 1;
+}
+
 void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t *in,
                     int n_in, const mls_t *out, int n_out)
 {
@@ -254,13 +263,17 @@ void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *a
     int tracks = 0;
     for (int i = 0; i < n_in; i++) tracks |= mls_tape_tracks(in[i]);
     const mls_call k = { attr, in, out, n_in, n_out, t->flags, c, 0 };
+    if (!mls_reuse_need(c, in, n_in, out, n_out)) return;
     const double flops = op->flops ? op->flops(&k) : 0.0;
     t->flops += flops;
     if (can & MLS_TAPE_DENSE) t->macs += 0.5 * flops;
     if (tracks && op->backward)
         for (int i = 0; i < n_out; i++)
             if (out[i]) inner(out[i])->tracks = 1;
-    if (t->dry) return;
+    if (t->dry) {
+        mls_reuse_applied(c, 0, in, n_in, out, n_out);
+        return;
+    }
     const mls_mark m = mls_arena_mark(&t->arena);
     mls_run_op = op->name;
     tell(t, op, &k, 0, 0);
@@ -268,20 +281,11 @@ void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *a
     tell(t, op, &k, 0, 1);
     mls_arena_release(&t->arena, m);                     /* scratch */
     if (t->check && !t->bad.path) look(c->path, op, out, n_out, &t->bad);
-    if (c->error->set || !tracks || !op->backward || !(t->flags & MLS_TRAIN)) return;
-
-    const size_t rows = (size_t)(n_in + n_out) * sizeof(mls_t);
-    mls_note *n = mls_arena_alloc(&t->arena, sizeof *n + rows);
-    if (!n) {
-        fail_memory(c, sizeof *n + rows);
-        return;
-    }
-    mls_t *at = (mls_t *)(n + 1);
-    memcpy(at, in, (size_t)n_in * sizeof *at);
-    memcpy(at + n_in, out, (size_t)n_out * sizeof *at);
-    *n = (mls_note){ t->last, op, attr, c->path, at, at + n_in, n_in, n_out, t->flags,
-                     can };
-    t->last = n;
+    if (c->error->set) return;
+    const int noted = tracks && op->backward && t->flags & MLS_TRAIN;
+    if (noted && !note(c, can, op, attr, in, n_in, out, n_out)) return;
+    mls_reuse_applied(c, noted ? can : MLS_TAPE_FORGETS_IN | MLS_TAPE_FORGETS_OUT, in, n_in, out,
+                      n_out);
 }
 
 /* Of input i: whether nobody has added to its gradient and it is the only input of its
@@ -294,7 +298,7 @@ static int is_fresh(mls_ctx *c, const mls_note *n, int i)
         const tensor *other = n->in[j] ? inner(n->in[j]) : NULL;
         if (other && j != i && (other == x || other->parent == x)) return 0;
     }
-    x->t.grad = take(c->tape, x->t.count);
+    x->t.grad = mls_tape_take(c->tape, x->t.count);
     if (!x->t.grad) {
         fail_memory(c, (size_t)x->t.count * sizeof(float));
         return 0;
@@ -321,6 +325,10 @@ static void undo(mls_ctx *c, mls_note *n)
         else if (!c->error->set) mls_tape_grad(c, n->in[i]);
     }
     if (c->error->set) return;
+    const int reads_in = !(n->can & MLS_TAPE_FORGETS_IN);
+    const int reads_out = !(n->can & MLS_TAPE_FORGETS_OUT);
+    if (!mls_reuse_need(c, n->in, reads_in ? n->n_in : 0, n->out, reads_out ? n->n_out : 0))
+        return;
     const mls_call k = { n->attr, n->in, n->out, n->n_in, n->n_out, n->flags, c, fresh };
     const mls_mark m = mls_arena_mark(&c->tape->arena);
     mls_run_current = n->path;
@@ -331,6 +339,7 @@ static void undo(mls_ctx *c, mls_note *n)
     mls_arena_release(&c->tape->arena, m);
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i]) drop_grad(c->tape, inner(n->out[i]));
+    mls_reuse_undone(c->tape, n->in, n->n_in, n->out, n->n_out);
 }
 
 void mls_tape_backward(mls_ctx *c)
@@ -370,10 +379,12 @@ void mls_tape_reset(mls_tape *t)
     t->spare = NULL;
     t->flops = t->macs = t->spike_macs = t->bytes = 0.0;
     t->dropouts = 0;
+    if (t->reuse) mls_reuse_reset(t->reuse);
 }
 
 void mls_tape_free(mls_tape *t)
 {
     mls_arena_free(&t->arena);
+    mls_reuse_free(t->reuse);
     *t = (mls_tape){ 0 };
 }

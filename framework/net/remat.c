@@ -19,15 +19,18 @@ typedef struct aside {
     mls_arena arena;
     mls_note *last;
     void     *spare;
+    mls_reuse *reuse;
     int       observed;
 } aside;
 
 static aside step_aside(mls_run *run, int again)
 {
-    aside s = { run->tape.arena, run->tape.last, run->tape.spare, run->observed };
+    aside s = { run->tape.arena, run->tape.last, run->tape.spare, run->tape.reuse,
+                run->observed };
     run->tape.arena = run->remat_arena;
     run->tape.last = NULL;
     run->tape.spare = NULL;
+    run->tape.reuse = NULL;                      /* floats: they live for one op         */
     run->again = again;
     return s;
 }
@@ -39,6 +42,7 @@ static void step_back(mls_run *run, aside s)
     run->tape.arena = s.arena;
     run->tape.last = s.last;
     run->tape.spare = s.spare;
+    run->tape.reuse = s.reuse;
     run->observed = s.observed;
     run->again = MLS_AT_ONCE;
 }

@@ -34,7 +34,11 @@ mls_loop *mls_loop_new(mls_net *net, const mls_feed *feed, const mls_value *trai
         l->run = mls_run_new(net, l->plan.batch, MLS_TRAIN | exact, e);
         l->evaluation = l->run ? mls_run_new(net, l->plan.batch, exact, e) : NULL;
         l->stage = mls_stage_new(feed, l->plan.batch, e);
+        if (l->evaluation &&
+            !(mls_run_reuse(l->run, l->plan.mixed) && mls_run_reuse(l->evaluation, 0)))
+            mls_error_set(e, "out of memory for a plan of what is read when");
         l->optimiser = l->plan.optimiser;
+        l->optimiser.key = mls_philox_key(seed, "loop", "round");
         if (!e->set && !mls_optimiser_open(&l->optimiser, net, &l->arena))
             mls_error_set(e, "out of memory for the optimiser of %lld weights",
                           (long long)mls_net_parameters(net));
