@@ -135,6 +135,6 @@ mls_t mls_grad_linear(mls_ctx *c, mls_t x, mls_t w, mls_t bias)
     c->tape->macs += macs;
     if (mls_tape_spikes(x)) c->tape->spike_macs += macs;
     const mls_t ins[] = { x, w, bias };
-    mls_tape_apply_as(c, MLS_WRITES, &linear, NULL, ins, 3, &y, 1);
+    mls_tape_apply_as(c, MLS_WRITES | MLS_TAPE_FORGETS_OUT, &linear, NULL, ins, 3, &y, 1);
     return y;
 }

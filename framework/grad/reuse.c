@@ -148,9 +148,9 @@ static int restore(mls_ctx *c, mls_t y)
     tensor *v = mls_tape_inner(y), *x = mls_tape_root(y);
     if (x->number && !x->t.data && x->t.count) {
         if (!x->half) {
-            mls_error_set(c->error, "%s: reads a value of [%lld][%lld][%lld] that was finished "
-                          "with in the dry run of the same step; its forward depends on more "
-                          "than it may (train.precision = \"float32\" does not mind)", c->path,
+            mls_error_set(c->error, "%s: reads a value of [%lld][%lld][%lld] that nobody "
+                          "was to read any more: a dry run of the same forward ran other ops; "
+                          "which ops run may depend on shapes and options alone", c->path,
                           (long long)y->dim[0], (long long)y->dim[1], (long long)y->dim[2]);
             return 0;
         }

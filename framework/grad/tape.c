@@ -104,13 +104,14 @@ mls_t mls_tape_steps(mls_ctx *c, mls_t x, int64_t from, int64_t n)
         p = p->parent;
     }
     v->parent = p;
-    v->t.data = x->data ? p->t.data + v->offset : NULL;
+    v->t.data = p->t.data ? p->t.data + v->offset : NULL;
     v->tracks = p->tracks;
     return &v->t;
 }
 
 mls_t mls_tape_detach(mls_ctx *c, mls_t x)
 {
+    mls_reuse_hold(c->tape, x);                 /* nobody knows who reads y: x's floats */
     mls_tensor *y = mls_tape_wrap(c, x->data, NULL, 0, x->dim[0], x->dim[1], x->dim[2]);
     if (mls_tape_spikes(x)) mls_tape_mark_spikes(y);
     return y;
@@ -284,8 +285,8 @@ void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *a
     if (c->error->set) return;
     const int noted = tracks && op->backward && t->flags & MLS_TRAIN;
     if (noted && !note(c, can, op, attr, in, n_in, out, n_out)) return;
-    mls_reuse_applied(c, noted ? can : MLS_TAPE_FORGETS_IN | MLS_TAPE_FORGETS_OUT, in, n_in, out,
-                      n_out);
+    if (!noted) can |= MLS_TAPE_FORGETS_IN | MLS_TAPE_FORGETS_OUT;
+    mls_reuse_applied(c, can, in, n_in, out, n_out);
 }
 
 /* Of input i: whether nobody has added to its gradient and it is the only input of its

@@ -67,7 +67,8 @@ struct mls_tape {
 enum {
     MLS_TAPE_DENSE = 1 << 16,   /* half of its flops are multiply-accumulates          */
     MLS_TAPE_FORGETS_IN = 1 << 17,   /* its backward reads no in[i]->data ...          */
-    MLS_TAPE_FORGETS_OUT = 1 << 18   /* ... no out[i]->data                            */
+    MLS_TAPE_FORGETS_OUT = 1 << 18,  /* ... no out[i]->data                            */
+    MLS_TAPE_FORGETS = MLS_TAPE_FORGETS_IN | MLS_TAPE_FORGETS_OUT
 };
 
 enum { MLS_EVENTS_AUTO, MLS_EVENTS_NEVER, MLS_EVENTS_ALWAYS };

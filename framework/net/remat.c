@@ -174,7 +174,8 @@ void mls_net_remat(mls_run *run, node *n, const mls_t *in, mls_t *out)
         ins[n->n_in + s] = run->now[g->state[s]->index];
         outs[n->n_out + s] = mls_tape_tensor(c, 1, run->batch, g->state[s]->width);
     }
-    mls_tape_apply(c, &op, g, ins, n->n_in + g->n_states, outs, n->n_out + g->n_states);
+    mls_tape_apply_as(c, MLS_TAPE_FORGETS_OUT, &op, g, ins, n->n_in + g->n_states, outs,
+                      n->n_out + g->n_states);
     for (int s = 0; s < g->n_states; s++) run->now[g->state[s]->index] = outs[n->n_out + s];
     mls_net_penalty_wake(run, n, outs[0]);
 }

@@ -51,11 +51,14 @@ void mls_run_free(mls_run *r)
 
 mls_error *mls_run_error(mls_run *run) { return &run->error; }
 mls_tape *mls_run_tape(mls_run *run) { return &run->tape; }
+
 int mls_run_reuse(mls_run *run, int half)
 {
     if (!run->tape.reuse) run->tape.reuse = mls_reuse_new(half);
     return run->tape.reuse != NULL;
 }
+
+void mls_run_forget(mls_run *run) { run->pending = 0; }
 void mls_run_track(mls_run *run, int on) { run->track = on; }
 
 /* The final states stay in the tape until nobody reads the initial ones again: backward
@@ -176,7 +179,6 @@ static void begin(mls_run *r, const mls_batch *b, uint64_t step)
     mls_ctx *c = ctx_of(r);
     mls_tape_reset(&r->tape);
     r->synapses.steps = 0;
-    if (r->tape.synapses) r->synapse_samples += (double)r->synapses.samples;
     r->tape.dropout = mls_philox_mix(mls_philox_key(r->net->seed, "network", "dropout"), step);
     r->net->run = r;
     r->input = b;
@@ -231,17 +233,23 @@ static mls_t through(mls_run *r, const mls_batch *b)
     return r->error.set ? NULL : head(r, x);
 }
 
+/* What is read after the forward: the output, and the states, which may be views of more. */
+static void plan(mls_run *r, const mls_batch *b, uint64_t step)
+{
+    begin(r, b, step);
+    mls_reuse_plan(&r->tape);
+    mls_reuse_hold(&r->tape, through(r, b));
+    for (int i = 0; i < r->net->n_states; i++) mls_reuse_hold(&r->tape, r->now[i]);
+    mls_reuse_planned(&r->tape);
+}
+
 mls_t mls_run_forward(mls_run *r, const mls_batch *b, uint64_t step)
 {
     if (r->error.set || !check_batch(r, b)) return NULL;
-    if (r->tape.reuse && !r->tape.dry) {
-        begin(r, b, step);
-        mls_reuse_plan(&r->tape);
-        mls_t y = through(r, b);
-        if (y) mls_reuse_hold(&r->tape, y);
-        mls_reuse_planned(&r->tape);
-    }
+    if (r->tape.reuse && !r->tape.dry) plan(r, b, step);
+    if (r->error.set) return NULL;
     begin(r, b, step);
+    if (r->tape.synapses) r->synapse_samples += (double)r->synapses.samples;
     r->output = r->error.set ? NULL : through(r, b);
     mls_run_current = mls_run_op = mls_run_phase = NULL;
     if (r->error.set) return NULL;

@@ -72,6 +72,16 @@ static int64_t real_steps(const mls_batch *b)
     return n;
 }
 
+/* The forward once more, with an eye on every op: what they gave is gone, or in 16 bits. */
+static void find_bad(mls_loop *l, const mls_batch *b, int64_t at, const char *what)
+{
+    mls_run_tape(l->run)->check = 1;
+    mls_run_forget(l->run);
+    mls_run_loss(l->run, b, l->noise + (uint64_t)at, NULL);
+    mls_run_tape(l->run)->check = 0;
+    mls_loop_diagnose(l, l->run, l->step + 1, what);
+}
+
 /* Forward and backward of micro-batch `part` of the step; its loss, or NaN. */
 static double micro_batch(mls_loop *l, int64_t part)
 {
@@ -88,8 +98,7 @@ static double micro_batch(mls_loop *l, int64_t part)
     if (e->set)
         mls_error_set(l->error, "step %lld: %s", (long long)l->step + 1, e->text);
     else if (!isfinite(loss))
-        mls_loop_diagnose(l, l->run, l->step + 1,
-                          isnan(loss) ? "the loss is NaN" : "the loss is infinite");
+        find_bad(l, b, at, isnan(loss) ? "the loss is NaN" : "the loss is infinite");
     l->tokens += real_steps(b);
     l->penalty += mls_run_penalty(l->run, &l->penalties) / (double)p->accumulate;
     return loss;
