@@ -258,8 +258,8 @@ static void backward(const mls_call *k)
 
 static const function functions[] = {
     [MLS_ADD] = ROW(add, MLS_TAPE_FORGETS),     [MLS_SUB] = ROW(sub, MLS_TAPE_FORGETS),
-    [MLS_MUL] = ROW(mul, MLS_TAPE_FORGETS_OUT), [MLS_MAX] = ROW(max, MLS_TAPE_FORGETS_OUT),
-    [MLS_DIV] = ROW(div, MLS_TAPE_FORGETS_OUT),
+    [MLS_MUL] = ROW(mul, MLS_REPEATS), [MLS_MAX] = ROW(max, MLS_REPEATS),
+    [MLS_DIV] = ROW(div, MLS_REPEATS),
 };
 
 static int is_sum(const function *f) { return f == &functions[MLS_ADD]; }

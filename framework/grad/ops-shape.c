@@ -207,6 +207,6 @@ mls_t mls_grad_embed(mls_ctx *c, const int32_t *token, int64_t t, int64_t b,
     const void *attr = c->error->set ? NULL : mls_grad_attr(c, &e, sizeof e);
     if (!attr) return mls_grad_empty(c);
     const mls_t y = mls_tape_tensor(c, t, b, table->dim[2]);
-    mls_tape_apply_as(c, MLS_TAPE_FORGETS_OUT, &embed, attr, &table, 1, &y, 1);
+    mls_tape_apply_as(c, MLS_REPEATS, &embed, attr, &table, 1, &y, 1);
     return y;
 }

@@ -135,7 +135,7 @@ static void backward(const mls_call *k)
     { { sizeof(mls_op), #name, forward, backward, mls_grad_flops_each }, \
       name##_forward, name##_backward, slope }
 /* What a slope is computed of: the x or the y; what it is not goes. */
-#define OF_X MLS_TAPE_FORGETS_OUT
+#define OF_X MLS_REPEATS
 #define OF_Y MLS_TAPE_FORGETS_IN
 #define OF_NEITHER MLS_TAPE_FORGETS
 

@@ -134,7 +134,7 @@ static void expire(mls_ctx *c, tensor *x)
 {
     mls_tape *t = c->tape;
     if (!worth(x) || (x->kept && !t->reuse->half)) return;
-    if (x->kept && !x->half) {
+    if (x->kept && !x->half && !x->maker) {
         x->half = mls_arena_alloc(&t->arena, (size_t)x->t.count * sizeof *x->half);
         if (!x->half) return;                               /* then the floats stay */
         mls_k_half_pack(x->t.data, x->half, x->t.count);
@@ -143,26 +143,48 @@ static void expire(mls_ctx *c, tensor *x)
     x->t.data = NULL;
 }
 
+/* Runs the forward of x's maker once more, for x alone: what else it gives is as it was. */
+static void make_again(mls_ctx *c, tensor *x)
+{
+    enum { MOST = 8 };
+    const mls_note *n = x->maker;
+    const mls_mark m = mls_arena_mark(&c->tape->arena);
+    tensor aside[MOST];
+    mls_t out[MOST] = { &x->t };
+    for (int i = 1; i < n->n_out; i++) {
+        if (!n->out[i]) continue;
+        aside[i] = *mls_tape_inner(n->out[i]);
+        aside[i].t.data = mls_arena_alloc(&c->tape->arena, (size_t)aside[i].t.count * sizeof(float));
+        if (!aside[i].t.data) mls_error_set(c->error, "%s: out of memory", c->path);
+        out[i] = &aside[i].t;
+    }
+    const mls_call k = { n->attr, n->in, out, n->n_in, n->n_out, n->flags, c, 0 };
+    if (!c->error->set) n->op->forward(&k);
+    mls_arena_release(&c->tape->arena, m);
+}
+
 static int restore(mls_ctx *c, mls_t y)
 {
     tensor *v = mls_tape_inner(y), *x = mls_tape_root(y);
     if (x->number && !x->t.data && x->t.count) {
-        if (!x->half) {
+        if (!x->half && !x->maker) {
             mls_error_set(c->error, "%s: reads a value of [%lld][%lld][%lld] that nobody "
                           "was to read any more: a dry run of the same forward ran other ops; "
                           "which ops run may depend on shapes and options alone", c->path,
                           (long long)y->dim[0], (long long)y->dim[1], (long long)y->dim[2]);
             return 0;
         }
+        if (!x->half && !mls_reuse_need(c, x->maker->in, x->maker->n_in, NULL, 0)) return 0;
         x->t.data = mls_tape_take(c->tape, x->t.count);
         if (!x->t.data) {
             mls_error_set(c->error, "%s: out of memory", c->path);
             return 0;
         }
-        mls_k_half_unpack(x->half, x->t.data, x->t.count);
+        if (x->half) mls_k_half_unpack(x->half, x->t.data, x->t.count);
+        else make_again(c, x);
     }
     if (v->parent) v->t.data = x->t.data ? x->t.data + v->offset : NULL;
-    return 1;
+    return !c->error->set;
 }
 
 int mls_reuse_need(mls_ctx *c, const mls_t *in, int n_in, const mls_t *out, int n_out)
@@ -175,20 +197,41 @@ int mls_reuse_need(mls_ctx *c, const mls_t *in, int n_in, const mls_t *out, int 
     return 1;
 }
 
-static void touch(mls_reuse *h, const mls_t *x, int n, int reads)
+static void use_all(mls_reuse *h, const mls_t *x, int n)
 {
-    for (int i = 0; i < n; i++)
-        if (x[i] && h->planning) use(h, x[i], h->ops);
-        else if (x[i] && reads) mls_tape_root(x[i])->kept = 1;
+    for (int i = 0; i < n; i++) use(h, x[i], h->ops);
 }
 
-void mls_reuse_applied(mls_ctx *c, unsigned can, const mls_t *in, int n_in, const mls_t *out,
-                       int n_out)
+static void keep_all(const mls_t *x, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (x[i]) mls_tape_root(x[i])->kept = 1;
+}
+
+/* Its first output need not wait if it can be made again of what waits anyway. */
+static void will_be_made(const mls_note *n)
+{
+    enum { MOST = 8 };
+    tensor *x = mls_tape_inner(n->out[0]);
+    int fits = n->can & MLS_REPEATS && !(n->can & MLS_TAPE_FORGETS_IN) && n->n_out <= MOST;
+    for (int i = 1; i < n->n_out; i++) fits &= !n->out[i] || n->out[i]->dim[0] <= 1;
+    if (fits && !x->parent) x->maker = n;
+}
+
+void mls_reuse_applied(mls_ctx *c, const mls_note *noted, const mls_t *in, int n_in,
+                       const mls_t *out, int n_out)
 {
     mls_reuse *h = c->tape->reuse;
     if (!h) return;
-    touch(h, in, n_in, !(can & MLS_TAPE_FORGETS_IN));
-    touch(h, out, n_out, !(can & MLS_TAPE_FORGETS_OUT));
+    if (h->planning) {
+        use_all(h, in, n_in);
+        use_all(h, out, n_out);
+    } else if (noted) {
+        const int unread = mls_tape_unread(noted->can, n_out);
+        if (!(noted->can & MLS_TAPE_FORGETS_IN)) keep_all(in, n_in);
+        keep_all(out + unread, n_out - unread);
+        if (h->half && n_out > 0 && out[0]) will_be_made(noted);
+    }
     if (!h->planning && h->ops < h->planned_ops)
         for (int32_t n = h->first[h->ops]; n; n = h->next[n])
             if (n <= h->tensors) expire(c, h->made[n]);
@@ -197,14 +240,16 @@ void mls_reuse_applied(mls_ctx *c, unsigned can, const mls_t *in, int n_in, cons
 
 static void release(mls_tape *t, tensor *x)
 {
+    if (x->t.grad && x->t.grad == x->t.data && !x->owned) x->t.grad = NULL;
     if (!x->number || !worth(x)) return;
     mls_tape_give(t, x->t.data, x->t.count);
     x->t.data = NULL;
 }
 
+/* What the gradient took the place of is not to be read, whoever wanted to. */
 static int held(const mls_reuse *h, const tensor *x)
 {
-    return x->number <= h->planned && h->last[x->number] == NEVER;
+    return x->number <= h->planned && h->last[x->number] == NEVER && x->t.grad != x->t.data;
 }
 
 void mls_reuse_undone(mls_tape *t, const mls_t *in, int n_in, const mls_t *out, int n_out)

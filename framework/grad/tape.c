@@ -3,16 +3,6 @@
 
 #include <string.h>
 
-struct mls_note {
-    mls_note     *before;
-    const mls_op *op;
-    const void   *attr;
-    const char   *path;        /* of the node that applied it                           */
-    mls_t        *in, *out;
-    int           n_in, n_out;
-    unsigned      flags, can;  /* can: MLS_WRITES, MLS_OMITS, MLS_TAPE_*    */
-};
-
 /* Gradient buffers that backward is done with, by their size. */
 typedef struct spare { struct spare *next; int64_t count; } spare;
 
@@ -272,7 +262,7 @@ void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *a
         for (int i = 0; i < n_out; i++)
             if (out[i]) inner(out[i])->tracks = 1;
     if (t->dry) {
-        mls_reuse_applied(c, 0, in, n_in, out, n_out);
+        mls_reuse_applied(c, NULL, in, n_in, out, n_out);
         return;
     }
     const mls_mark m = mls_arena_mark(&t->arena);
@@ -285,8 +275,7 @@ void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *a
     if (c->error->set) return;
     const int noted = tracks && op->backward && t->flags & MLS_TRAIN;
     if (noted && !note(c, can, op, attr, in, n_in, out, n_out)) return;
-    if (!noted) can |= MLS_TAPE_FORGETS_IN | MLS_TAPE_FORGETS_OUT;
-    mls_reuse_applied(c, can, in, n_in, out, n_out);
+    mls_reuse_applied(c, noted ? t->last : NULL, in, n_in, out, n_out);
 }
 
 /* Of input i: whether nobody has added to its gradient and it is the only input of its
@@ -327,8 +316,8 @@ static void undo(mls_ctx *c, mls_note *n)
     }
     if (c->error->set) return;
     const int reads_in = !(n->can & MLS_TAPE_FORGETS_IN);
-    const int reads_out = !(n->can & MLS_TAPE_FORGETS_OUT);
-    if (!mls_reuse_need(c, n->in, reads_in ? n->n_in : 0, n->out, reads_out ? n->n_out : 0))
+    const int unread = mls_tape_unread(n->can, n->n_out);
+    if (!mls_reuse_need(c, n->in, reads_in ? n->n_in : 0, n->out + unread, n->n_out - unread))
         return;
     const mls_call k = { n->attr, n->in, n->out, n->n_in, n->n_out, n->flags, c, fresh };
     const mls_mark m = mls_arena_mark(&c->tape->arena);

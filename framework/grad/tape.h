@@ -63,7 +63,7 @@ struct mls_tape {
                                NULL: not before the reset                            */
 };
 
-/* What apply_as can be told besides MLS_WRITES and MLS_OMITS, by the host's own ops. */
+/* What apply_as can be told besides the flags of plugin.h, by the host's own ops. */
 enum {
     MLS_TAPE_DENSE = 1 << 16,   /* half of its flops are multiply-accumulates          */
     MLS_TAPE_FORGETS_IN = 1 << 17,   /* its backward reads no in[i]->data ...          */
@@ -97,7 +97,7 @@ void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t 
 struct mls_int8;
 void mls_tape_set_int8(mls_t w, const struct mls_int8 *q);
 const struct mls_int8 *mls_tape_int8(mls_t w);
-/* The same for an op that can do more: MLS_WRITES, MLS_OMITS; MLS_TAPE_*. */
+/* The same for an op that can do more: MLS_WRITES, ...; MLS_TAPE_*. */
 void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *attr,
                        const mls_t *in, int n_in, const mls_t *out, int n_out);
 /* As apply, with MLS_TAPE_DENSE. */
