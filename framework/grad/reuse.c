@@ -130,12 +130,15 @@ static int worth(const tensor *x)
     return x->t.dim[0] > 1 && x->t.count >= LEAST && x->t.data && x->t.grad != x->t.data;
 }
 
+/* The floats that hold n values of 16 bits. */
+static int64_t room_of_halves(int64_t n) { return (n + 1) / 2; }
+
 static void expire(mls_ctx *c, tensor *x)
 {
     mls_tape *t = c->tape;
     if (!worth(x) || (x->kept && !t->reuse->half)) return;
     if (x->kept && !x->half && !x->maker) {
-        x->half = mls_arena_alloc(&t->arena, (size_t)x->t.count * sizeof *x->half);
+        x->half = (uint16_t *)(void *)mls_tape_take(t, room_of_halves(x->t.count));
         if (!x->half) return;                               /* then the floats stay */
         mls_k_half_pack(x->t.data, x->half, x->t.count);
     }
@@ -246,6 +249,12 @@ static void release(mls_tape *t, tensor *x)
     x->t.data = NULL;
 }
 
+static void release_half(mls_tape *t, tensor *x)
+{
+    if (x->half) mls_tape_give(t, x->half, room_of_halves(x->t.count));
+    x->half = NULL;
+}
+
 /* What the gradient took the place of is not to be read, whoever wanted to. */
 static int held(const mls_reuse *h, const tensor *x)
 {
@@ -258,6 +267,8 @@ void mls_reuse_undone(mls_tape *t, const mls_t *in, int n_in, const mls_t *out, 
     for (int i = 0; i < n_in; i++)
         if (in[i] && mls_tape_root(in[i])->half) release(t, mls_tape_root(in[i]));
     for (int i = 0; i < n_out; i++)
-        if (out[i] && !mls_tape_inner(out[i])->parent && !held(t->reuse, mls_tape_inner(out[i])))
+        if (out[i] && !mls_tape_inner(out[i])->parent && !held(t->reuse, mls_tape_inner(out[i]))) {
             release(t, mls_tape_inner(out[i]));
+            release_half(t, mls_tape_inner(out[i]));
+        }
 }

@@ -38,9 +38,9 @@ static inline tensor *mls_tape_root(mls_t x)
     return p->parent ? p->parent : p;
 }
 
-/* Buffers of so many floats that are used again within a step. */
+/* Memory of so many floats that is used again within a step (pool.c). */
 float *mls_tape_take(mls_tape *t, int64_t count);
-void   mls_tape_give(mls_tape *t, float *buffer, int64_t count);
+void   mls_tape_give(mls_tape *t, void *floats, int64_t count);
 
 /* ---- reuse.c; each does nothing where t->reuse is NULL --------------------------------- */
 

@@ -3,9 +3,6 @@
 
 #include <string.h>
 
-/* Gradient buffers that backward is done with, by their size. */
-typedef struct spare { struct spare *next; int64_t count; } spare;
-
 const char *volatile mls_run_current, *volatile mls_run_op, *volatile mls_run_phase;
 volatile int64_t mls_run_step;
 
@@ -120,25 +117,6 @@ const mls_int8 *mls_tape_int8(mls_t w) { return inner(w)->int8; }
 int mls_tape_tracks(mls_t x) { return x && inner(x)->tracks; }
 
 /* ---- gradients ------------------------------------------------------------------- */
-
-float *mls_tape_take(mls_tape *t, int64_t count)
-{
-    for (spare **s = (spare **)&t->spare; *s; s = &(*s)->next)
-        if ((*s)->count == count) {
-            float *g = (float *)*s;
-            *s = (*s)->next;
-            return g;
-        }
-    const size_t bytes = (size_t)count * sizeof(float);
-    return mls_arena_alloc(&t->arena, bytes > sizeof(spare) ? bytes : sizeof(spare));
-}
-
-void mls_tape_give(mls_tape *t, float *g, int64_t count)
-{
-    spare *s = (spare *)(void *)g;
-    *s = (spare){ t->spare, count };
-    t->spare = s;
-}
 
 float *mls_tape_grad(mls_ctx *c, mls_t t)
 {
