@@ -210,25 +210,25 @@ static void halves_give_the_same_bits_twice(void **state)
     }
 }
 
+/* Of the arena's peak in four layers, without weights and the optimiser. */
 static void memory_falls(void **state)
 {
     (void)state;
     static const struct { const char *mode; double floats, halves; } want[] = {
-        { "sequential", 1.0, 1.0 }, { "mamba", 1.0, 1.0 }, { "attention", 1.0, 1.0 } };
-    for (size_t i = 0; i < sizeof want / sizeof *want; i++)
-        for (int layers = 2; layers <= 16; layers *= 2) {
+        { "sequential", 0.93, 0.60 }, { "mamba", 0.90, 0.60 }, { "attention", 0.85, 0.55 } };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         const struct row row = { want[i].mode, want[i].mode, "{}", 0 };
-        net n = build(&row, layers, 2 * D);
+        net n = build(&row, 4, 2 * D);
         double peak[3];
         for (int k = NONE; k <= HALVES; k++) {
             outcome o = train(&n, &row, k);
             peak[k + 1] = o.peak;
             discard(&o);
         }
-        print_message("# %-12s %d layers: peak %.2f MB; reuse %.3f of it, float16 %.3f\n", row.name,layers,
-                      peak[0] / 1e6, peak[1] / peak[0], peak[2] / peak[0]);
-        assert_true(peak[1] <= want[i].floats * peak[0]);
-        assert_true(peak[2] <= want[i].halves * peak[0]);
+        print_message("# %-12s peak %.2f MB; with reuse %.3f of it, with float16 %.3f\n",
+                      row.name, peak[0] / 1e6, peak[1] / peak[0], peak[2] / peak[0]);
+        assert_true(peak[1] < want[i].floats * peak[0]);
+        assert_true(peak[2] < want[i].halves * peak[0]);
         drop(&n);
     }
 }
