@@ -49,6 +49,10 @@ static const struct row { const char *name, *mode, *spec; int masked; } table[] 
     { "penalties", NULL,
       "{ nodes: { e: { component: encoder.lif, rate_weight: 0.1 }, m: { component: mixer.mlp } }, "
       "wire: \"input -> e -> m -> output\" }", 1 },
+    { "penalties of a part", NULL,       /* its mask is made by an op: the reverse of one */
+      "{ nodes: { m: { component: mixer.bidirectional, "
+      "part: { component: encoder.lif, rate_weight: 0.1, units: 48 } } }, "
+      "wire: \"input -> m -> output\" }", 1 },
 };
 enum { ROWS = sizeof table / sizeof *table };
 
@@ -210,6 +214,58 @@ static void halves_give_the_same_bits_twice(void **state)
     }
 }
 
+/* ---- who looks on ------------------------------------------------------------------------- */
+
+typedef struct seen { uint64_t hash; int64_t values; } seen;
+
+static int anything(void *arg, const char *node, const char *name)
+{
+    (void)arg, (void)node, (void)name;
+    return 1;
+}
+
+static void look(void *arg, const mls_channel *ch, mls_t value, int64_t t0)
+{
+    seen *s = arg;
+    (void)ch;
+    s->hash = s->hash * 31 + (uint64_t)t0;
+    for (int64_t i = 0; i < value->count; i++) {
+        uint32_t bits;
+        memcpy(&bits, value->data + i, sizeof bits);
+        s->hash = s->hash * 31 + bits;
+    }
+    s->values += value->count;
+}
+
+/* What is recorded and what is counted in an evaluation and in training. */
+static void onlookers_see_the_same(void **state)
+{
+    (void)state;
+    for (const struct row *row = table; row < table + ROWS; row++)
+        for (unsigned flags = 0; flags <= MLS_TRAIN; flags += MLS_TRAIN) {
+            net n = build(row, 2, D);
+            seen what[3] = { { 0, 0 } };
+            double synops[3];
+            for (int k = NONE; k <= HALVES; k++) {
+                mls_error e = { 0 };
+                mls_run *run = mls_run_new(n.net, B, flags, &e);
+                const mls_batch b = { T, B, token, NULL, row->masked ? mask : NULL, NULL,
+                                      token + B, NULL, NULL };
+                if (k != NONE) assert_true(mls_run_reuse(run, k == HALVES));
+                mls_run_observe(run, &(mls_observer){ &what[k + 1], anything, look });
+                mls_run_synapses(run, !flags);
+                for (int i = 0; i < 2; i++) mls_run_loss(run, &b, 3, NULL);
+                synops[k + 1] = mls_run_synops(run);
+                mls_run_free(run);
+                if (what[k + 1].hash != what[0].hash || !what[0].values)
+                    fail_msg("%s: other values are seen", row->name);
+                if (memcmp(&synops[k + 1], synops, sizeof *synops))
+                    fail_msg("%s: %g synops, then %g", row->name, synops[0], synops[k + 1]);
+            }
+            drop(&n);
+        }
+}
+
 /* Of the arena's peak in four layers, without weights and the optimiser. */
 static void memory_falls(void **state)
 {
@@ -248,6 +304,7 @@ int main(void)
         cmocka_unit_test(reuse_changes_no_bit),
         cmocka_unit_test(halves_are_seen_by_backward_alone),
         cmocka_unit_test(halves_give_the_same_bits_twice),
+        cmocka_unit_test(onlookers_see_the_same),
         cmocka_unit_test(memory_falls),
     };
     const int failed = cmocka_run_group_tests_name("reuse", tests, NULL, NULL);

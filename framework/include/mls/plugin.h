@@ -419,9 +419,9 @@ typedef struct mls_host {
 enum { MLS_WRITES = 1, /* where bit i of k->fresh is set, in[i]->grad holds nothing yet,
                           not even zeros: backward writes all of it               */
        MLS_OMITS  = 2, /* out[i]->grad is NULL where no gradient came             */
-       MLS_FORGETS = 4,/* backward reads no out[0]->data                          */
-       MLS_REPEATS = 8 /* nor that, and forward is so quick that it may run again, in backward,
-                          to give out[0]->data to those who read it               */ };
+       MLS_FORGETS = 4, /* backward reads no out[0]->data                         */
+       MLS_REPEATS = 8  /* nor that, and forward is so quick that it may run again, in
+                           backward, to give out[0]->data to those who read it    */ };
 
 /* Extension "mls.array-file/1": arrays from HDF5 and .npy files, whole, as float. */
 typedef struct mls_array {
