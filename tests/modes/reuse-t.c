@@ -49,9 +49,9 @@ static const struct row { const char *name, *mode, *spec; int masked; } table[] 
     { "penalties", NULL,
       "{ nodes: { e: { component: encoder.lif, rate_weight: 0.1 }, m: { component: mixer.mlp } }, "
       "wire: \"input -> e -> m -> output\" }", 1 },
-    { "penalties of a part", NULL,       /* its mask is made by an op: the reverse of one */
-      "{ nodes: { m: { component: mixer.bidirectional, "
-      "part: { component: encoder.lif, rate_weight: 0.1, units: 48 } } }, "
+    { "penalties of a part", NULL,                       /* whose mask is made by an op */
+      "{ nodes: { m: { component: mixer.moe, experts: [ { component: encoder.lif, "
+      "rate_weight: 0.1, units: 48 }, { component: mixer.mlp } ] } }, "
       "wire: \"input -> m -> output\" }", 1 },
     { "every op", NULL,
       "{ nodes: { m: { component: mixer.every_op } }, wire: \"input -> m -> output\" }", 1 },
@@ -76,6 +76,9 @@ static mls_t some(mls_ctx *c, mls_t x, mls_t y)
     return mls->binary(c, MLS_ADD, x, mls->scale(c, y, 0.2, 0.0));
 }
 
+/* A mask that is the tape's own, and nobody else's. */
+static mls_t another(mls_ctx *c, mls_t mask) { return mask ? mls->scale(c, mask, 1.0, 0.0) : NULL; }
+
 static void every_forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 {
     every *p = self;
@@ -94,13 +97,13 @@ static void every_forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     x = some(c, x, mls->rms_norm(c, x, NULL, 1e-5));
     x = some(c, x, mls->sum(c, x));
     x = some(c, x, mls->spike(c, x, MLS_FAST_SIGMOID, 0.0));
-    x = some(c, x, mls->reverse(c, x, mask));
-    x = some(c, x, mls->pool(c, x, MLS_POOL_MEAN, mask));
+    x = some(c, x, mls->reverse(c, x, another(c, mask)));
+    x = some(c, x, mls->pool(c, x, MLS_POOL_MEAN, another(c, mask)));
     x = some(c, x, mls->dropout(c, x, 0.1));
     const mls_t part[] = { mls->steps(c, x, 0, 30), mls->steps(c, x, 30, T - 30) };
     x = some(c, x, mls->join(c, part, 2));
-    x = some(c, x, mls->conv(c, x, p->taps, NULL, p->past, mask));
-    x = some(c, x, mls->scan(c, mls->unary(c, MLS_SIGMOID, x), x, p->sum, mask));
+    x = some(c, x, mls->conv(c, x, p->taps, NULL, p->past, another(c, mask)));
+    x = some(c, x, mls->scan(c, mls->unary(c, MLS_SIGMOID, x), x, p->sum, another(c, mask)));
     out[0] = mls->rms_norm(c, x, NULL, 1e-5);
 }
 
