@@ -7,14 +7,16 @@
 
 #include <stdint.h>
 
-enum { LINE = 64 };
+/* Large pieces are a few lines longer than they need be: of equal powers of two, those side
+ * by side would begin at the same place of a page and be in the way of one another.       */
+enum { LINE = 64, LARGE = 1 << 14, APART = 5 * LINE };
 
 typedef struct spare { struct spare *next; size_t bytes; } spare;
 
 static size_t lines(int64_t count)
 {
-    const size_t bytes = (size_t)count * sizeof(float);
-    return bytes ? (bytes + LINE - 1) / LINE * LINE : LINE;
+    const size_t bytes = ((size_t)count * sizeof(float) + LINE - 1) / LINE * LINE;
+    return bytes >= LARGE ? bytes + APART : bytes ? bytes : LINE;
 }
 
 float *mls_tape_take(mls_tape *t, int64_t count)
