@@ -5,7 +5,7 @@
 
 #include "base/arena.h"
 
-typedef enum { MLS_B_F32, MLS_B_F64, MLS_B_I64, MLS_B_U8, MLS_B_I8 } mls_bundle_type;
+typedef enum { MLS_B_F32, MLS_B_F64, MLS_B_I64, MLS_B_U8, MLS_B_I8, MLS_B_U16 } mls_bundle_type;
 
 typedef struct mls_bundle_row {
     const char     *name;        /* "weight/layer0.enc.w": the path in the file     */

@@ -134,7 +134,7 @@ enum { CLASSES = 256 };
 static int entropy_once(mls_bench_work *w, mls_bench_once *took, mls_error *e)
 {
     kernel *p = w->self;
-    const mls_bench_size s = {p->shape.m, p->shape.n, p->shape.k};
+    const mls_bench_size s = {p->shape.m, p->shape.n, p->shape.k, 0};
     mls_ctx *c = &p->ctx;
     mls_tape_reset(&p->tape);
     memset(p->d, 0, (size_t)(CLASSES * s.D) * sizeof *p->d);

@@ -154,7 +154,7 @@ typedef struct cell {
     const mls_bench *b;
     const char *mode;
     int64_t T, B, D;
-    int remat;
+    int remat, mixed;
 } cell;
 
 static mls_value *all_nodes(mls_arena *a, const mls_value *spec)
@@ -175,12 +175,14 @@ static void step(const cell *c, double out[2], mls_error *e)
     mls_net *net = spec ? mls_bench_model(c->b->registry, spec, c->T, 0, e) : NULL;
     mls_run *run = net ? mls_run_new(net, c->B, MLS_TRAIN, e) : NULL;
     mls_optimiser o = {
-        .kind = MLS_ADAMW, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
+        .kind = MLS_ADAMW, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8,
+        .mixed = c->mixed};
     const mls_batch batch = {.steps = c->T,
                              .batch = c->B,
                              .token = mls_bench_bytes(&a, c->T * c->B, 4),
                              .label = mls_bench_bytes(&a, c->T * c->B, 5)};
-    if (!run || !batch.token || !batch.label || !mls_optimiser_open(&o, net, &a)) {
+    if (!run || !mls_run_reuse(run, c->mixed) || !batch.token || !batch.label ||
+        !mls_optimiser_open(&o, net, &a)) {
         mls_error_set(e, "out of memory for %lld steps", (long long)c->T);
         return;
     }
@@ -243,7 +245,8 @@ int mls_bench_growth(mls_bench *b, const mls_bench_row *const *row, int n,
 {
     mls_value *list =
         table(b, "growth", "A training step: memory above the model, and time");
-    cell c = {b, NULL, 0, size.B ? size.B : 1, size.D ? size.D : 128, 0};
+    cell c = {b, NULL, 0, size.B ? size.B : 1, size.D ? size.D : 128, 0,
+              size.mixed};
     for (int k = 0; k < n && !e->set; k++)
         for (c.T = longest < 512 ? longest : 512;
              c.T <= longest && !e->set && !stopped(b); c.T *= 2) {

@@ -147,11 +147,12 @@ int mls_bench_open_training(mls_bench_work *w, const mls_bench_row *row,
                                    .beta1 = 0.9,
                                    .beta2 = 0.999,
                                    .epsilon = 1e-8,
-                                   .decay = 0.01};
+                                   .decay = 0.01,
+                                   .mixed = s.mixed};
     const mls_value *spec = mls_bench_network(&p->arena, row->spec, s.D, e);
     p->net = spec ? mls_bench_model(r, spec, s.T, 0, e) : NULL;
     p->run = p->net ? mls_run_new(p->net, s.B, MLS_TRAIN, e) : NULL;
-    if (!p->run) return 0;
+    if (!p->run || !mls_run_reuse(p->run, s.mixed)) return 0;
     p->batch = (mls_batch){.steps = s.T,
                            .batch = s.B,
                            .token = mls_bench_bytes(&p->arena, s.T * s.B, 4),

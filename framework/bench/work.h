@@ -9,8 +9,9 @@
 #include "plug/plug.h"
 
 typedef struct mls_bench_size {
-    int64_t T, B, D;
-} mls_bench_size; /* steps, samples, width */
+    int64_t T, B, D; /* steps, samples, width */
+    int mixed;       /* training steps: train.precision = mixed */
+} mls_bench_size;
 
 typedef struct mls_bench_once {
     mls_bench_time forward, backward;

@@ -25,7 +25,8 @@ static void unknown(const char *word, const mls_flag *table, mls_error *e)
         mls_error_set(
             e,
             "%s: mls computes in single precision on the CPU; there is no such "
-            "choice (--threads says on how many cores)",
+            "choice (--threads says on how many cores, --precision mixed keeps less "
+            "in memory)",
             asked);
         return;
     }

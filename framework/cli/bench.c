@@ -13,6 +13,8 @@ const mls_flag mls_cli_bench_flags[] = {
     {"--steps", MLS_FLAG_VALUE, "T", "steps of a sequence (1024; ltc 256)"},
     {"--batch", MLS_FLAG_VALUE, "B", "samples (8)"},
     {"--width", MLS_FLAG_VALUE, "D", "width (128; ltc 64)"},
+    {"--precision", MLS_FLAG_VALUE, "float32|mixed",
+     "of training steps, as train.precision (float32)"},
     {"--threads", MLS_FLAG_VALUE, "N", "threads (1)"},
     {"--repeats", MLS_FLAG_VALUE, "R", "measurements of each row (7)"},
     {"--quick", MLS_FLAG_NONE, NULL,
@@ -167,6 +169,18 @@ static int tables(mls_bench *b, const chosen *c, const mls_args *args, mls_bench
     return 1;
 }
 
+static int is_mixed(const mls_args *args, mls_error *e)
+{
+    static const char *const names[] = {"float32", "mixed"};
+    const char *given = mls_args_get(args, "--precision", "float32"),
+               *near = mls_error_nearest(given, names, 2);
+    const int mixed = !strcmp(given, "mixed");
+    if (!mixed && strcmp(given, "float32"))
+        mls_error_set(e, "--precision %.40s: expected float32 or mixed%s%s%s", given,
+                      near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    return mixed;
+}
+
 static void bench(mls_bench *b, const chosen *c, const mls_args *args, mls_error *e)
 {
     const char *old = mls_args_get(args, "--compare", NULL),
@@ -176,7 +190,8 @@ static void bench(mls_bench *b, const chosen *c, const mls_args *args, mls_error
     const mls_value *was = old ? mls_yaml_read(&b->arena, old, e) : NULL;
     const mls_bench_size s = {mls_args_int(args, "--steps", 0, 1, 1 << 24, e),
                               mls_args_int(args, "--batch", 0, 1, 1 << 20, e),
-                              mls_args_int(args, "--width", 0, 1, 1 << 16, e)};
+                              mls_args_int(args, "--width", 0, 1, 1 << 16, e),
+                              is_mixed(args, e)};
     if (e->set) return;
     if (!tables(b, c, args, s, e)) rows(b, c, args, s, e);
     if (e->set) return;

@@ -94,6 +94,9 @@ const mls_setting mls_settings[] = {
       "evaluations without a better loss after which training stops; 0: never" },
     { "train.checkpoint_every", "int", "0", 0, BIG, 0, "--checkpoint-every",
       "steps between checkpoints; 0: at every evaluation" },
+    { "train.precision", "choice", "float32", 0, 0, "float32|mixed", "--precision",
+      "mixed: what waits for backward in float16, the optimiser's means in bfloat16; weights, "
+      "states, gradients and all sums stay float32" },
     { "train.carry", "bool", "false", 0, 0, 0, "--carry",
       "carry states from batch to batch over contiguous data" },
     { "train.exact", "bool", "false", 0, 0, 0, "--exact",

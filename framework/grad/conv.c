@@ -213,7 +213,7 @@ mls_t mls_grad_conv(mls_ctx *c, mls_t x, mls_t w, mls_t bias, mls_state *past, m
         after = mls_tape_tensor(c, 1, B, (K - 1) * E);
     }
     const mls_t in[] = { x, w, bias, before, mask }, made[] = { y, after };
-    mls_tape_apply_dense(c, &conv, r, in, 5, made, 2);
+    mls_tape_apply_as(c, MLS_TAPE_DENSE | MLS_REPEATS, &conv, r, in, 5, made, 2);
     if (after) mls->store(c, past, after);
     return y;
 }

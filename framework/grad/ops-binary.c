@@ -180,6 +180,7 @@ typedef struct function {
     mls_op op;
     void (*forward)(int64_t i, void *arg), (*to_a)(int64_t i, void *arg);
     void (*to_b)(int64_t i, void *arg);
+    unsigned forgets;                               /* MLS_TAPE_FORGETS_*               */
 } function;
 
 static pair pair_of(const mls_call *k)
@@ -236,6 +237,7 @@ static void backward(const mls_call *k)
 {
     const function *f = k->attr;
     pair p = pair_of(k);
+    if (f->forgets == MLS_TAPE_FORGETS) p.a = p.b = p.gy;     /* any floats: nobody looks */
     if (k->in[0]->grad && !pass_on(k, &p, 0)) {
         p.to = k->in[0]->grad;
         over_a(k, &p, f->to_a);
@@ -250,13 +252,15 @@ static void backward(const mls_call *k)
     mls_rows_run(items, items ? k->in[0]->count / items : 1, f->to_b, &p);
 }
 
-#define ROW(name) \
+#define ROW(name, forgets) \
     { { sizeof(mls_op), #name, forward, backward, mls_grad_flops_each }, \
-      name##_forward, name##_to_a, name##_to_b }
+      name##_forward, name##_to_a, name##_to_b, forgets }
 
-static const function functions[] = { [MLS_ADD] = ROW(add), [MLS_SUB] = ROW(sub),
-                                      [MLS_MUL] = ROW(mul), [MLS_MAX] = ROW(max),
-                                      [MLS_DIV] = ROW(div) };
+static const function functions[] = {
+    [MLS_ADD] = ROW(add, MLS_TAPE_FORGETS),     [MLS_SUB] = ROW(sub, MLS_TAPE_FORGETS),
+    [MLS_MUL] = ROW(mul, MLS_REPEATS), [MLS_MAX] = ROW(max, MLS_REPEATS),
+    [MLS_DIV] = ROW(div, MLS_REPEATS),
+};
 
 static int is_sum(const function *f) { return f == &functions[MLS_ADD]; }
 
@@ -275,6 +279,7 @@ mls_t mls_grad_binary(mls_ctx *c, mls_binary f, mls_t a, mls_t b)
         return mls_grad_empty(c);
     }
     const mls_t y = mls_grad_like(c, a), ins[] = { a, b };
-    mls_tape_apply_as(c, MLS_WRITES, &functions[f].op, &functions[f], ins, 2, &y, 1);
+    mls_tape_apply_as(c, MLS_WRITES | functions[f].forgets, &functions[f].op, &functions[f], ins,
+                      2, &y, 1);
     return y;
 }

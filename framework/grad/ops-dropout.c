@@ -104,6 +104,6 @@ mls_t mls_grad_dropout(mls_ctx *c, mls_t x, double p)
     const void *attr = mls_grad_attr(c, &a, sizeof a);
     if (!attr) return mls_grad_empty(c);
     const mls_t y = mls_grad_like(c, x);
-    mls_tape_apply(c, &op, attr, &x, 1, &y, 1);
+    mls_tape_apply_as(c, MLS_TAPE_FORGETS, &op, attr, &x, 1, &y, 1);
     return y;
 }

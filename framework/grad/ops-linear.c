@@ -6,6 +6,7 @@
 /* ---- sums over rows -------------------------------------------------------------- */
 
 enum { TILE = 64, RUN = 128 };    /* columns of an item; rows of a partial sum        */
+enum { QUICK = 32 };              /* inputs of a map that is made again in backward   */
 
 typedef struct columns {
     float       *out;
@@ -135,6 +136,7 @@ mls_t mls_grad_linear(mls_ctx *c, mls_t x, mls_t w, mls_t bias)
     c->tape->macs += macs;
     if (mls_tape_spikes(x)) c->tape->spike_macs += macs;
     const mls_t ins[] = { x, w, bias };
-    mls_tape_apply_as(c, MLS_WRITES, &linear, NULL, ins, 3, &y, 1);
+    mls_tape_apply_as(c, MLS_WRITES | (in <= QUICK ? MLS_REPEATS : MLS_FORGETS), &linear, NULL, ins, 3,
+                      &y, 1);
     return y;
 }

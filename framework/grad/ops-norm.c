@@ -179,7 +179,7 @@ static mls_t apply(mls_ctx *c, const mls_op *op, mls_t x, mls_t gain, mls_t bias
     const void *attr = mls_grad_attr(c, &a, sizeof a);
     if (!attr) return mls_grad_empty(c);
     const mls_t y = mls_grad_like(c, x), ins[] = { x, gain, bias };
-    mls_tape_apply_as(c, MLS_WRITES, op, attr, ins, 3, &y, 1);
+    mls_tape_apply_as(c, MLS_WRITES | MLS_REPEATS, op, attr, ins, 3, &y, 1);
     return y;
 }
 

@@ -74,6 +74,7 @@ mls_t mls_grad_reverse(mls_ctx *c, mls_t x, mls_t mask)
     const mls_t in[] = { x, mask };
     const mls_t y = mls_grad_like(c, x);
     if (mls_tape_spikes(x)) mls_tape_mark_spikes(y);
-    mls_tape_apply(c, &reverse, NULL, in, 2, &y, 1);
+    mls_tape_apply_as(c, mask ? MLS_TAPE_FORGETS_OUT : MLS_TAPE_FORGETS, &reverse, NULL, in, 2,
+                      &y, 1);
     return y;
 }

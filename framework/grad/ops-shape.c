@@ -78,7 +78,7 @@ mls_t mls_grad_concat(mls_ctx *c, mls_t a, mls_t b)
     }
     const mls_t y = mls_tape_tensor(c, a->dim[0], a->dim[1], a->dim[2] + b->dim[2]);
     const mls_t ins[] = { a, b };
-    mls_tape_apply(c, &concat, NULL, ins, 2, &y, 1);
+    mls_tape_apply_as(c, MLS_TAPE_FORGETS, &concat, NULL, ins, 2, &y, 1);
     if (mls_tape_spikes(a) && mls_tape_spikes(b)) mls_tape_mark_spikes(y);
     return y;
 }
@@ -112,7 +112,7 @@ mls_t mls_grad_slice(mls_ctx *c, mls_t x, int64_t from, int64_t n)
     const void *attr = mls_grad_attr(c, &from, sizeof from);
     if (!attr) return mls_grad_empty(c);
     const mls_t y = mls_tape_tensor(c, x->dim[0], x->dim[1], n);
-    mls_tape_apply(c, &slice, attr, &x, 1, &y, 1);
+    mls_tape_apply_as(c, MLS_TAPE_FORGETS, &slice, attr, &x, 1, &y, 1);
     return y;
 }
 
@@ -152,7 +152,7 @@ mls_t mls_grad_join(mls_ctx *c, const mls_t *part, int n)
         return mls_grad_empty(c);
     }
     const mls_t y = mls_tape_tensor(c, steps, part[0]->dim[1], part[0]->dim[2]);
-    mls_tape_apply(c, &join, NULL, part, n, &y, 1);
+    mls_tape_apply_as(c, MLS_TAPE_FORGETS, &join, NULL, part, n, &y, 1);
     int spikes = 0;
     for (int i = 0; i < n; i++) spikes += mls_tape_spikes(part[i]);
     if (spikes == n) mls_tape_mark_spikes(y);
@@ -207,6 +207,6 @@ mls_t mls_grad_embed(mls_ctx *c, const int32_t *token, int64_t t, int64_t b,
     const void *attr = c->error->set ? NULL : mls_grad_attr(c, &e, sizeof e);
     if (!attr) return mls_grad_empty(c);
     const mls_t y = mls_tape_tensor(c, t, b, table->dim[2]);
-    mls_tape_apply(c, &embed, attr, &table, 1, &y, 1);
+    mls_tape_apply_as(c, MLS_REPEATS, &embed, attr, &table, 1, &y, 1);
     return y;
 }

@@ -61,6 +61,6 @@ mls_t mls_grad_softmax(mls_ctx *c, mls_t x)
 {
     if (c->error->set) return mls_grad_empty(c);
     const mls_t y = mls_grad_like(c, x);
-    mls_tape_apply(c, &op, NULL, &x, 1, &y, 1);
+    mls_tape_apply_as(c, MLS_TAPE_FORGETS_IN, &op, NULL, &x, 1, &y, 1);
     return y;
 }

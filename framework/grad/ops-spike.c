@@ -89,7 +89,7 @@ mls_t mls_grad_spike(mls_ctx *c, mls_t v, mls_surrogate f, double slope)
     const void *kept = mls_grad_attr(c, &a, sizeof a);
     if (!kept) return mls_grad_empty(c);
     const mls_t y = mls_grad_like(c, v);
-    mls_tape_apply(c, &op, kept, &v, 1, &y, 1);
+    mls_tape_apply_as(c, MLS_REPEATS, &op, kept, &v, 1, &y, 1);
     if (y->count) mls_tape_mark_spikes(y);
     return y;
 }

@@ -51,7 +51,7 @@ mls_t mls_grad_sum(mls_ctx *c, mls_t x)
 {
     if (c->error->set) return mls_grad_empty(c);
     const mls_t y = mls_tape_tensor(c, x->dim[0], x->dim[1], 1);
-    mls_tape_apply(c, &sum, NULL, &x, 1, &y, 1);
+    mls_tape_apply_as(c, MLS_TAPE_FORGETS, &sum, NULL, &x, 1, &y, 1);
     return y;
 }
 
@@ -180,6 +180,7 @@ mls_t mls_grad_pool(mls_ctx *c, mls_t x, mls_pool f, mls_t mask)
     const void *attr = c->error->set ? NULL : mls_grad_attr(c, &f, sizeof f);
     if (!attr) return mls_grad_empty(c);
     const mls_t y = mls_tape_tensor(c, 1, x->dim[1], x->dim[2]), in[] = { x, mask };
-    mls_tape_apply(c, &pool_op, attr, in, 2, &y, 1);
+    mls_tape_apply_as(c, mask ? MLS_TAPE_FORGETS_OUT : MLS_TAPE_FORGETS, &pool_op, attr, in, 2,
+                      &y, 1);
     return y;
 }

@@ -107,6 +107,7 @@ UNARY(scale, s->a * x + s->b, s->a)
 typedef struct function {
     mls_op op;
     void (*forward)(int64_t i, void *arg), (*backward)(int64_t i, void *arg);
+    unsigned forgets;
 } function;
 
 typedef struct unary_attr { const function *f; float a, b; } unary_attr;
@@ -122,25 +123,32 @@ static void backward(const mls_call *k)
 {
     const unary_attr *u = k->attr;
     if (!k->in[0]->grad) return;
-    span s = { .x = k->in[0]->data, .y = k->out[0]->data, .gy = k->out[0]->grad,
+    const unsigned forgets = u->f->forgets;          /* then any floats: nobody looks    */
+    const float *gy = k->out[0]->grad;
+    span s = { .x = forgets & MLS_TAPE_FORGETS_IN ? gy : k->in[0]->data,
+               .y = forgets & MLS_TAPE_FORGETS_OUT ? gy : k->out[0]->data, .gy = gy,
                .to = k->in[0]->grad, .a = u->a, .b = u->b, .add = !(k->fresh & 1) };
     mls_rows_run(k->in[0]->count, 1, u->f->backward, &s);
 }
 
-#define ROW(name) \
+#define ROW(name, slope) \
     { { sizeof(mls_op), #name, forward, backward, mls_grad_flops_each }, \
-      name##_forward, name##_backward }
+      name##_forward, name##_backward, slope }
+/* What a slope is computed of: the x or the y; what it is not goes. */
+#define OF_X MLS_REPEATS
+#define OF_Y MLS_TAPE_FORGETS_IN
+#define OF_NEITHER MLS_TAPE_FORGETS
 
 static const function functions[] = {
-    [MLS_SIGMOID] = ROW(sigmoid), [MLS_TANH] = ROW(tanh),
-    [MLS_SILU] = ROW(silu),       [MLS_GELU] = ROW(gelu),
-    [MLS_RELU] = ROW(relu),       [MLS_SOFTPLUS] = ROW(softplus),
-    [MLS_EXP] = ROW(exp),         [MLS_LECUN_TANH] = ROW(lecun),
-    [MLS_NEGATE] = ROW(negate),   [MLS_SQUARE] = ROW(square),
-    [MLS_LOG] = ROW(log),         [MLS_SQRT] = ROW(sqrt),
-    [MLS_ABS] = ROW(abs),
+    [MLS_SIGMOID] = ROW(sigmoid, OF_Y),      [MLS_TANH] = ROW(tanh, OF_Y),
+    [MLS_SILU] = ROW(silu, OF_X),            [MLS_GELU] = ROW(gelu, OF_X),
+    [MLS_RELU] = ROW(relu, OF_X),            [MLS_SOFTPLUS] = ROW(softplus, OF_X),
+    [MLS_EXP] = ROW(exp, OF_Y),              [MLS_LECUN_TANH] = ROW(lecun, OF_Y),
+    [MLS_NEGATE] = ROW(negate, OF_NEITHER),  [MLS_SQUARE] = ROW(square, OF_X),
+    [MLS_LOG] = ROW(log, OF_X),              [MLS_SQRT] = ROW(sqrt, OF_Y),
+    [MLS_ABS] = ROW(abs, OF_X),
 };
-static const function scale = ROW(scale);
+static const function scale = ROW(scale, OF_NEITHER);
 
 static mls_t apply(mls_ctx *c, const function *f, mls_t x, double a, double b)
 {
@@ -148,7 +156,7 @@ static mls_t apply(mls_ctx *c, const function *f, mls_t x, double a, double b)
     const void *attr = c->error->set ? NULL : mls_grad_attr(c, &u, sizeof u);
     if (!attr) return mls_grad_empty(c);
     const mls_t y = mls_grad_like(c, x);
-    mls_tape_apply_as(c, MLS_WRITES, &f->op, attr, &x, 1, &y, 1);
+    mls_tape_apply_as(c, MLS_WRITES | f->forgets, &f->op, attr, &x, 1, &y, 1);
     return y;
 }
 

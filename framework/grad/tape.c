@@ -1,37 +1,12 @@
-#include "grad/tape.h"
-
-#include "kern/kern.h"
+#include "grad/reuse.h"
+#include "grad/tape-inner.h"
 
 #include <string.h>
-
-/* What really stands behind an mls_tensor that the tape made. */
-typedef struct tensor {
-    mls_tensor     t;
-    struct tensor *parent;     /* of a view along time, else NULL                       */
-    int64_t        offset;     /* of a view, in its parent's data                       */
-    int            tracks;     /* a gradient can reach it                               */
-    int            owned;      /* its gradient buffer is the tape's, to be reused       */
-    int            spikes;     /* marked: it holds spikes                               */
-    const mls_int8 *int8;      /* of a weight: the same in 8 bits, or NULL              */
-} tensor;
-
-struct mls_note {
-    mls_note     *before;
-    const mls_op *op;
-    const void   *attr;
-    const char   *path;        /* of the node that applied it                           */
-    mls_t        *in, *out;
-    int           n_in, n_out;
-    unsigned      flags, can;  /* can: MLS_WRITES, MLS_OMITS                  */
-};
-
-/* Gradient buffers that backward is done with, by their size. */
-typedef struct spare { struct spare *next; int64_t count; } spare;
 
 const char *volatile mls_run_current, *volatile mls_run_op, *volatile mls_run_phase;
 volatile int64_t mls_run_step;
 
-static tensor *inner(mls_t x) { return (tensor *)(uintptr_t)x; }
+static tensor *inner(mls_t x) { return mls_tape_inner(x); }
 
 static mls_tensor *fail_memory(mls_ctx *c, size_t bytes)
 {
@@ -68,8 +43,10 @@ mls_tensor *mls_tape_tensor(mls_ctx *c, int64_t d0, int64_t d1, int64_t d2)
     if (!x) return fail_memory(c, sizeof *x);
     const size_t bytes = (size_t)x->t.count * sizeof(float);
     c->tape->bytes += (double)bytes;
+    mls_reuse_made(c->tape, x);
     if (c->tape->dry) return &x->t;
-    x->t.data = mls_arena_alloc(&c->tape->arena, bytes);
+    x->t.data = c->tape->reuse ? mls_tape_take(c->tape, x->t.count)
+                              : mls_arena_alloc(&c->tape->arena, bytes);
     if (!x->t.data) return fail_memory(c, bytes);
 #ifdef MLS_HOSTILE      /* a kernel that leaves a value unwritten shows up as NaN */
     memset(x->t.data, 0xff, bytes);
@@ -114,13 +91,14 @@ mls_t mls_tape_steps(mls_ctx *c, mls_t x, int64_t from, int64_t n)
         p = p->parent;
     }
     v->parent = p;
-    v->t.data = x->data ? p->t.data + v->offset : NULL;
+    v->t.data = p->t.data ? p->t.data + v->offset : NULL;
     v->tracks = p->tracks;
     return &v->t;
 }
 
 mls_t mls_tape_detach(mls_ctx *c, mls_t x)
 {
+    mls_reuse_hold(c->tape, x);                 /* nobody knows who reads y: x's floats */
     mls_tensor *y = mls_tape_wrap(c, x->data, NULL, 0, x->dim[0], x->dim[1], x->dim[2]);
     if (mls_tape_spikes(x)) mls_tape_mark_spikes(y);
     return y;
@@ -140,25 +118,6 @@ int mls_tape_tracks(mls_t x) { return x && inner(x)->tracks; }
 
 /* ---- gradients ------------------------------------------------------------------- */
 
-static float *take(mls_tape *t, int64_t count)
-{
-    for (spare **s = (spare **)&t->spare; *s; s = &(*s)->next)
-        if ((*s)->count == count) {
-            float *g = (float *)*s;
-            *s = (*s)->next;
-            return g;
-        }
-    const size_t bytes = (size_t)count * sizeof(float);
-    return mls_arena_alloc(&t->arena, bytes > sizeof(spare) ? bytes : sizeof(spare));
-}
-
-static void give(mls_tape *t, float *g, int64_t count)
-{
-    spare *s = (spare *)(void *)g;
-    *s = (spare){ t->spare, count };
-    t->spare = s;
-}
-
 float *mls_tape_grad(mls_ctx *c, mls_t t)
 {
     tensor *x = inner(t);
@@ -167,7 +126,7 @@ float *mls_tape_grad(mls_ctx *c, mls_t t)
         float *g = mls_tape_grad(c, &x->parent->t);
         return x->t.grad = g ? g + x->offset : NULL;
     }
-    float *g = take(c->tape, x->t.count);
+    float *g = mls_tape_take(c->tape, x->t.count);
     if (!g) {
         fail_memory(c, (size_t)x->t.count * sizeof(float));
         return NULL;
@@ -191,7 +150,7 @@ int mls_tape_overwrite(mls_ctx *c, mls_t t, const char *producer)
 static void drop_grad(mls_tape *t, tensor *x)
 {
     if (x->parent || !x->owned) return;
-    give(t, x->t.grad, x->t.count);
+    mls_tape_give(t, x->t.grad, x->t.count);
     x->t.grad = NULL;
     x->owned = 0;
 }
@@ -228,6 +187,25 @@ static void tell(const mls_tape *t, const mls_op *op, const mls_call *k, int bac
 
 /* ---- applying -------------------------------------------------------------------- */
 
+static int note(mls_ctx *c, unsigned can, const mls_op *op, const void *attr, const mls_t *in,
+                int n_in, const mls_t *out, int n_out)
+{
+    mls_tape *t = c->tape;
+    const size_t rows = (size_t)(n_in + n_out) * sizeof(mls_t);
+    mls_note *n = mls_arena_alloc(&t->arena, sizeof *n + rows);
+    if (!n) {
+        fail_memory(c, sizeof *n + rows);
+        return 0;
+    }
+    mls_t *at = (mls_t *)(n + 1);
+    memcpy(at, in, (size_t)n_in * sizeof *at);
+    memcpy(at + n_in, out, (size_t)n_out * sizeof *at);
+    *n = (mls_note){ t->last, op, attr, c->path, at, at + n_in, n_in, n_out, t->flags,
+                     can };
+    t->last = n;
+    return 1;
+}
+
 void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t *in,
                     int n_in, const mls_t *out, int n_out)
 {
@@ -254,13 +232,17 @@ void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *a
     int tracks = 0;
     for (int i = 0; i < n_in; i++) tracks |= mls_tape_tracks(in[i]);
     const mls_call k = { attr, in, out, n_in, n_out, t->flags, c, 0 };
+    if (!mls_reuse_need(c, in, n_in, out, n_out)) return;
     const double flops = op->flops ? op->flops(&k) : 0.0;
     t->flops += flops;
     if (can & MLS_TAPE_DENSE) t->macs += 0.5 * flops;
     if (tracks && op->backward)
         for (int i = 0; i < n_out; i++)
             if (out[i]) inner(out[i])->tracks = 1;
-    if (t->dry) return;
+    if (t->dry) {
+        mls_reuse_applied(c, NULL, in, n_in, out, n_out);
+        return;
+    }
     const mls_mark m = mls_arena_mark(&t->arena);
     mls_run_op = op->name;
     tell(t, op, &k, 0, 0);
@@ -268,20 +250,10 @@ void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *a
     tell(t, op, &k, 0, 1);
     mls_arena_release(&t->arena, m);                     /* scratch */
     if (t->check && !t->bad.path) look(c->path, op, out, n_out, &t->bad);
-    if (c->error->set || !tracks || !op->backward || !(t->flags & MLS_TRAIN)) return;
-
-    const size_t rows = (size_t)(n_in + n_out) * sizeof(mls_t);
-    mls_note *n = mls_arena_alloc(&t->arena, sizeof *n + rows);
-    if (!n) {
-        fail_memory(c, sizeof *n + rows);
-        return;
-    }
-    mls_t *at = (mls_t *)(n + 1);
-    memcpy(at, in, (size_t)n_in * sizeof *at);
-    memcpy(at + n_in, out, (size_t)n_out * sizeof *at);
-    *n = (mls_note){ t->last, op, attr, c->path, at, at + n_in, n_in, n_out, t->flags,
-                     can };
-    t->last = n;
+    if (c->error->set) return;
+    const int noted = tracks && op->backward && t->flags & MLS_TRAIN;
+    if (noted && !note(c, can, op, attr, in, n_in, out, n_out)) return;
+    mls_reuse_applied(c, noted ? t->last : NULL, in, n_in, out, n_out);
 }
 
 /* Of input i: whether nobody has added to its gradient and it is the only input of its
@@ -294,7 +266,7 @@ static int is_fresh(mls_ctx *c, const mls_note *n, int i)
         const tensor *other = n->in[j] ? inner(n->in[j]) : NULL;
         if (other && j != i && (other == x || other->parent == x)) return 0;
     }
-    x->t.grad = take(c->tape, x->t.count);
+    x->t.grad = mls_tape_take(c->tape, x->t.count);
     if (!x->t.grad) {
         fail_memory(c, (size_t)x->t.count * sizeof(float));
         return 0;
@@ -321,6 +293,10 @@ static void undo(mls_ctx *c, mls_note *n)
         else if (!c->error->set) mls_tape_grad(c, n->in[i]);
     }
     if (c->error->set) return;
+    const int reads_in = !(n->can & MLS_TAPE_FORGETS_IN);
+    const int unread = mls_tape_unread(n->can, n->n_out);
+    if (!mls_reuse_need(c, n->in, reads_in ? n->n_in : 0, n->out + unread, n->n_out - unread))
+        return;
     const mls_call k = { n->attr, n->in, n->out, n->n_in, n->n_out, n->flags, c, fresh };
     const mls_mark m = mls_arena_mark(&c->tape->arena);
     mls_run_current = n->path;
@@ -331,6 +307,7 @@ static void undo(mls_ctx *c, mls_note *n)
     mls_arena_release(&c->tape->arena, m);
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i]) drop_grad(c->tape, inner(n->out[i]));
+    mls_reuse_undone(c->tape, n->in, n->n_in, n->out, n->n_out);
 }
 
 void mls_tape_backward(mls_ctx *c)
@@ -370,10 +347,12 @@ void mls_tape_reset(mls_tape *t)
     t->spare = NULL;
     t->flops = t->macs = t->spike_macs = t->bytes = 0.0;
     t->dropouts = 0;
+    if (t->reuse) mls_reuse_reset(t->reuse);
 }
 
 void mls_tape_free(mls_tape *t)
 {
     mls_arena_free(&t->arena);
+    mls_reuse_free(t->reuse);
     *t = (mls_tape){ 0 };
 }

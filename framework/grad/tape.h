@@ -9,6 +9,7 @@
 #include "grad/ctx.h"
 
 typedef struct mls_note mls_note;
+typedef struct mls_reuse mls_reuse;
 
 /* Spikes that enter linear maps, counted while a network runs.  A value that is not 0 counts
  * as one spike, whatever its size.                                                      */
@@ -58,11 +59,16 @@ struct mls_tape {
     mls_tape_bad bad;       /* what that found first; path NULL: nothing             */
     const mls_tape_watch *watch; /* NULL: nobody                                          */
     int       events;       /* MLS_EVENTS_*: how products with spikes are made (events.h) */
+    mls_reuse *reuse;       /* floats that nobody reads again are used again (reuse.h);
+                               NULL: not before the reset                            */
 };
 
-/* What apply_as can be told besides MLS_WRITES and MLS_OMITS, by the host's own ops. */
+/* What apply_as can be told besides the flags of plugin.h, by the host's own ops. */
 enum {
-    MLS_TAPE_DENSE = 1 << 16    /* half of its flops are multiply-accumulates          */
+    MLS_TAPE_DENSE = 1 << 16,   /* half of its flops are multiply-accumulates          */
+    MLS_TAPE_FORGETS_IN = 1 << 17,   /* its backward reads no in[i]->data ...          */
+    MLS_TAPE_FORGETS_OUT = 1 << 18,  /* ... no out[i]->data                            */
+    MLS_TAPE_FORGETS = MLS_TAPE_FORGETS_IN | MLS_TAPE_FORGETS_OUT
 };
 
 enum { MLS_EVENTS_AUTO, MLS_EVENTS_NEVER, MLS_EVENTS_ALWAYS };
@@ -91,7 +97,7 @@ void mls_tape_apply(mls_ctx *c, const mls_op *op, const void *attr, const mls_t 
 struct mls_int8;
 void mls_tape_set_int8(mls_t w, const struct mls_int8 *q);
 const struct mls_int8 *mls_tape_int8(mls_t w);
-/* The same for an op that can do more: MLS_WRITES, MLS_OMITS; MLS_TAPE_DENSE. */
+/* The same for an op that can do more: MLS_WRITES, ...; MLS_TAPE_*. */
 void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *attr,
                        const mls_t *in, int n_in, const mls_t *out, int n_out);
 /* As apply, with MLS_TAPE_DENSE. */

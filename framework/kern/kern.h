@@ -56,4 +56,17 @@ int64_t mls_k_first_bad(const float *x, int64_t n);
 typedef struct mls_adamw { float lr, beta1, beta2, eps, decay; int64_t t; } mls_adamw;
 void mls_k_adamw(float *w, const float *g, float *m, float *v, int64_t n, const mls_adamw *p);
 
+/* ---- Storage of 16 bits (half.c) ---- */
+
+/* float16: to nearest, +-65504 for what lies beyond; NaN stays NaN.  2^-11 for values from
+ * 2^-14 up.                                                                             */
+void mls_k_half_pack(const float *x, uint16_t *h, int64_t n);
+void mls_k_half_unpack(const uint16_t *h, float *x, int64_t n);
+/* As mls_k_adamw and its like with means in bfloat16, rounded at random: key numbers the
+ * values' dice, and must be another one in each step.                                   */
+void mls_k_adamw_half(float *w, const float *g, uint16_t *m, uint16_t *v, int64_t n,
+                      uint32_t key, const mls_adamw *p);
+void mls_k_sgd_half(float *w, const float *g, uint16_t *m, int64_t n, uint32_t key,
+                    float rate, float momentum, float shrink);
+
 #endif

@@ -7,6 +7,8 @@
  */
 #include "net/inner.h"
 
+#include "grad/reuse.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -76,6 +78,7 @@ void mls_net_adapt_by(mls_run *run, node *n, mls_t w, mls_t by, double rate, dou
                       by ? (long long)by->count : 0, rate, low, high);
         return;
     }
+    mls_reuse_use(&run->tape, by);
     if (!mls_net_adapting(run) || run->tape.dry) return;
     change *k = find(net, &run->change, i, &run->penalty_arena, &run->error);
     if (!k) return;

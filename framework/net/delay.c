@@ -107,7 +107,7 @@ mls_t mls_net_delay_read(mls_ctx *c, mls_t fifo, int64_t k, int64_t steps, int64
 {
     mls_t y = mls_tape_tensor(c, steps, fifo->dim[1], width);
     const mls_t in[] = { fifo, mask };
-    mls_tape_apply(c, &read_op, attr(c, k), in, 2, &y, 1);
+    mls_tape_apply_as(c, MLS_TAPE_FORGETS_OUT, &read_op, attr(c, k), in, 2, &y, 1);
     return y;
 }
 
@@ -115,6 +115,6 @@ mls_t mls_net_delay_push(mls_ctx *c, mls_t fifo, int64_t k, mls_t x, mls_t mask)
 {
     mls_t y = mls_tape_tensor(c, 1, fifo->dim[1], fifo->dim[2]);
     const mls_t in[] = { fifo, x, mask };
-    mls_tape_apply(c, &push_op, attr(c, k), in, 3, &y, 1);
+    mls_tape_apply_as(c, MLS_TAPE_FORGETS_OUT, &push_op, attr(c, k), in, 3, &y, 1);
     return y;
 }

@@ -1,5 +1,7 @@
 /* host.c - the services of the host table that need a network. */
 #include "net/inner.h"
+
+#include "grad/reuse.h"
 #include "plug/host.h"
 
 #include <dirent.h>
@@ -213,7 +215,7 @@ static const uint64_t *sample_keys(mls_ctx *c) { return node_of(c)->net->run->ke
 static void say(mls_ctx *c, int level, const char *fmt, ...)
 {
     static const char *const word[] = { "debug", "info", "warning" };
-    if (level == MLS_DEBUG) return;
+    if (level == MLS_DEBUG || (c->tape && mls_reuse_planning(c->tape))) return;   /* not twice */
     va_list ap;
     va_start(ap, fmt);
     fprintf(stderr, "mls: %s: %s: ", word[level > MLS_WARN ? MLS_WARN : level], c->path);

@@ -2,6 +2,8 @@
  * piece by piece, K steps at a time, so that what comes back late is already there.      */
 #include "net/inner.h"
 
+#include "grad/reuse.h"
+
 #include <string.h>
 
 static node *at(mls_run *run, int layer, int name)
@@ -22,7 +24,8 @@ void mls_net_node_forward(mls_run *run, node *n, const mls_t *in, mls_t *out, in
     mls_run_current = n->path;
     mls_net_synapses_at(run, t0, n->steps);
     for (int i = 0; i < n->n_out; i++) out[i] = NULL;
-    if (n->remat && (run->flags & MLS_TRAIN) && !run->tape.dry) mls_net_remat(run, n, in, out);
+    const int computes = !run->tape.dry || mls_reuse_planning(&run->tape);
+    if (n->remat && (run->flags & MLS_TRAIN) && computes) mls_net_remat(run, n, in, out);
     else n->component->forward(c, n->self, in, out);
     if (run->error.set) return;
     for (int i = 0; i < n->n_out; i++) {

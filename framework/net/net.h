@@ -113,6 +113,13 @@ typedef struct mls_run mls_run;
 /* flags: MLS_TRAIN, MLS_SMOOTH, MLS_EXACT.  One network may have several runs. */
 mls_run *mls_run_new(mls_net *net, int64_t batch, unsigned flags, mls_error *e);
 void     mls_run_free(mls_run *run);
+/* From the next forward on, memory of what is not read again is used again; half: what waits
+ * for backward lies in 16 bits (grad/reuse.h).  For sequences: each forward is planned by a
+ * dry one.  0: no memory.                                                                */
+int      mls_run_reuse(mls_run *run, int half);
+/* The new states of the last forward are not wanted: the next begins where it began.  Between
+ * a training forward and its backward only.                                              */
+void     mls_run_forget(mls_run *run);
 void     mls_run_observe(mls_run *run, const mls_observer *o);   /* NULL: nobody */
 void     mls_run_reset(mls_run *run);        /* every state to its reset value         */
 /* Runs the batch from the current states and leaves the new ones; the output is

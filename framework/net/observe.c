@@ -1,6 +1,8 @@
 /* observe.c - who looks at what while a network runs. */
 #include "net/inner.h"
 
+#include "grad/reuse.h"
+
 #include <string.h>
 
 void mls_run_observe(mls_run *run, const mls_observer *o)
@@ -12,7 +14,8 @@ void mls_run_observe(mls_run *run, const mls_observer *o)
 int mls_net_wanted(mls_run *run, const node *n, const char *name)
 {
     if (run->list_arena) return 1;
-    return run->observed && !run->tape.dry && run->observer.wanted(run->observer.arg, n->path, name);
+    if (run->tape.dry && !mls_reuse_planning(&run->tape)) return 0;
+    return run->observed && run->observer.wanted(run->observer.arg, n->path, name);
 }
 
 static void add_to_list(mls_run *run, const mls_channel *ch)
@@ -35,6 +38,7 @@ void mls_net_observe(mls_run *run, node *n, const char *name, const char *unit, 
 {
     const mls_channel ch = { n->path, name, unit, help, flags, value->dim[2] };
     if (run->list_arena) add_to_list(run, &ch);
+    else if (mls_reuse_planning(&run->tape)) mls_reuse_use(&run->tape, value);
     else run->observer.value(run->observer.arg, &ch, value, t0);
 }
 

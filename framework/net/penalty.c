@@ -8,6 +8,7 @@
 #include "net/inner.h"
 
 #include "base/parfor.h"
+#include "grad/reuse.h"
 
 #include <math.h>
 #include <string.h>
@@ -145,10 +146,11 @@ static mls_t sum_of(mls_run *run, node *n, mls_t x, sums **s)
                          x->dim[1] == run->batch;
     (*s)->inner = sequence ? x->dim[0] / n->steps : 1;
     const mls_t mask = n->owner ? n->mask : run->mask;        /* a part's: of its steps alone */
+    mls_reuse_hold(&run->tape, mask);                        /* its values are kept here  */
     if (sequence && mask && mask->data)
         (*s)->mask = mask->data + (n->owner ? 0 : n->t0 * run->batch);
     mls_t y = mls_tape_tensor(c, 1, 1, 1);
-    mls_tape_apply(c, &op, *s, &x, 1, &y, 1);
+    mls_tape_apply_as(c, MLS_TAPE_FORGETS, &op, *s, &x, 1, &y, 1);
     return y;
 }
 

@@ -19,15 +19,18 @@ typedef struct aside {
     mls_arena arena;
     mls_note *last;
     void     *spare;
+    mls_reuse *reuse;
     int       observed;
 } aside;
 
 static aside step_aside(mls_run *run, int again)
 {
-    aside s = { run->tape.arena, run->tape.last, run->tape.spare, run->observed };
+    aside s = { run->tape.arena, run->tape.last, run->tape.spare, run->tape.reuse,
+                run->observed };
     run->tape.arena = run->remat_arena;
     run->tape.last = NULL;
     run->tape.spare = NULL;
+    run->tape.reuse = NULL;                      /* floats: they live for one op         */
     run->again = again;
     return s;
 }
@@ -39,6 +42,7 @@ static void step_back(mls_run *run, aside s)
     run->tape.arena = s.arena;
     run->tape.last = s.last;
     run->tape.spare = s.spare;
+    run->tape.reuse = s.reuse;
     run->observed = s.observed;
     run->again = MLS_AT_ONCE;
 }
@@ -170,7 +174,8 @@ void mls_net_remat(mls_run *run, node *n, const mls_t *in, mls_t *out)
         ins[n->n_in + s] = run->now[g->state[s]->index];
         outs[n->n_out + s] = mls_tape_tensor(c, 1, run->batch, g->state[s]->width);
     }
-    mls_tape_apply(c, &op, g, ins, n->n_in + g->n_states, outs, n->n_out + g->n_states);
+    mls_tape_apply_as(c, MLS_TAPE_FORGETS_OUT, &op, g, ins, n->n_in + g->n_states, outs,
+                      n->n_out + g->n_states);
     for (int s = 0; s < g->n_states; s++) run->now[g->state[s]->index] = outs[n->n_out + s];
     mls_net_penalty_wake(run, n, outs[0]);
 }

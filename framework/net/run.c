@@ -2,6 +2,7 @@
 #include "net/inner.h"
 
 #include "base/philox.h"
+#include "grad/reuse.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -50,6 +51,14 @@ void mls_run_free(mls_run *r)
 
 mls_error *mls_run_error(mls_run *run) { return &run->error; }
 mls_tape *mls_run_tape(mls_run *run) { return &run->tape; }
+
+int mls_run_reuse(mls_run *run, int half)
+{
+    if (!run->tape.reuse) run->tape.reuse = mls_reuse_new(half);
+    return run->tape.reuse != NULL;
+}
+
+void mls_run_forget(mls_run *run) { run->pending = 0; }
 void mls_run_track(mls_run *run, int on) { run->track = on; }
 
 /* The final states stay in the tape until nobody reads the initial ones again: backward
@@ -170,7 +179,6 @@ static void begin(mls_run *r, const mls_batch *b, uint64_t step)
     mls_ctx *c = ctx_of(r);
     mls_tape_reset(&r->tape);
     r->synapses.steps = 0;
-    if (r->tape.synapses) r->synapse_samples += (double)r->synapses.samples;
     r->tape.dropout = mls_philox_mix(mls_philox_key(r->net->seed, "network", "dropout"), step);
     r->net->run = r;
     r->input = b;
@@ -209,11 +217,10 @@ static void observe_states(mls_run *r)
     }
 }
 
-mls_t mls_run_forward(mls_run *r, const mls_batch *b, uint64_t step)
+/* The layers and the head: the output, NULL on error. */
+static mls_t through(mls_run *r, const mls_batch *b)
 {
     mls_net *net = r->net;
-    if (r->error.set || !check_batch(r, b)) return NULL;
-    begin(r, b, step);
     mls_t x = enter(r, b);
     for (int l = 0; l < net->layers && !r->error.set; l++)
         for (int k = 0; k < net->n_branches && !r->error.set; k++) {
@@ -223,7 +230,27 @@ mls_t mls_run_forward(mls_run *r, const mls_batch *b, uint64_t step)
             x = net->residual ? mls_grad_binary(c, MLS_ADD, x, y) : y;
         }
     if (!r->error.set) x = norm(r, x, net->layers * net->n_branches);
-    r->output = r->error.set ? NULL : head(r, x);
+    return r->error.set ? NULL : head(r, x);
+}
+
+/* What is read after the forward: the output, and the states, which may be views of more. */
+static void plan(mls_run *r, const mls_batch *b, uint64_t step)
+{
+    begin(r, b, step);
+    mls_reuse_plan(&r->tape);
+    mls_reuse_hold(&r->tape, through(r, b));
+    for (int i = 0; i < r->net->n_states; i++) mls_reuse_hold(&r->tape, r->now[i]);
+    mls_reuse_planned(&r->tape);
+}
+
+mls_t mls_run_forward(mls_run *r, const mls_batch *b, uint64_t step)
+{
+    if (r->error.set || !check_batch(r, b)) return NULL;
+    if (r->tape.reuse && !r->tape.dry) plan(r, b, step);
+    if (r->error.set) return NULL;
+    begin(r, b, step);
+    if (r->tape.synapses) r->synapse_samples += (double)r->synapses.samples;
+    r->output = r->error.set ? NULL : through(r, b);
     mls_run_current = mls_run_op = mls_run_phase = NULL;
     if (r->error.set) return NULL;
     observe_states(r);

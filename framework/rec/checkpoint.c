@@ -25,6 +25,7 @@ static hid_t type_of(mls_bundle_type t)
 {
     return t == MLS_B_F32 ? H5T_NATIVE_FLOAT : t == MLS_B_F64 ? H5T_NATIVE_DOUBLE
          : t == MLS_B_I64 ? H5T_NATIVE_INT64
+         : t == MLS_B_U16 ? H5T_NATIVE_UINT16
          : t == MLS_B_I8  ? H5T_NATIVE_INT8  : H5T_NATIVE_UINT8;
 }
 
@@ -196,6 +197,7 @@ static const char *type_name(hid_t t)
            : H5Tequal(t, H5T_NATIVE_INT64) > 0  ? "i64"
            : H5Tequal(t, H5T_NATIVE_UINT8) > 0  ? "u8"
            : H5Tequal(t, H5T_NATIVE_INT8) > 0   ? "i8"
+           : H5Tequal(t, H5T_NATIVE_UINT16) > 0 ? "u16"
                                                 : "another type";
 }
 

@@ -34,7 +34,11 @@ mls_loop *mls_loop_new(mls_net *net, const mls_feed *feed, const mls_value *trai
         l->run = mls_run_new(net, l->plan.batch, MLS_TRAIN | exact, e);
         l->evaluation = l->run ? mls_run_new(net, l->plan.batch, exact, e) : NULL;
         l->stage = mls_stage_new(feed, l->plan.batch, e);
+        if (l->evaluation &&
+            !(mls_run_reuse(l->run, l->plan.mixed) && mls_run_reuse(l->evaluation, 0)))
+            mls_error_set(e, "out of memory for a plan of what is read when");
         l->optimiser = l->plan.optimiser;
+        l->optimiser.key = mls_philox_key(seed, "loop", "round");
         if (!e->set && !mls_optimiser_open(&l->optimiser, net, &l->arena))
             mls_error_set(e, "out of memory for the optimiser of %lld weights",
                           (long long)mls_net_parameters(net));
@@ -68,6 +72,16 @@ static int64_t real_steps(const mls_batch *b)
     return n;
 }
 
+/* The forward once more, with an eye on every op: what they gave is gone, or in 16 bits. */
+static void find_bad(mls_loop *l, const mls_batch *b, int64_t at, const char *what)
+{
+    mls_run_tape(l->run)->check = 1;
+    mls_run_forget(l->run);
+    mls_run_loss(l->run, b, l->noise + (uint64_t)at, NULL);
+    mls_run_tape(l->run)->check = 0;
+    mls_loop_diagnose(l, l->run, l->step + 1, what);
+}
+
 /* Forward and backward of micro-batch `part` of the step; its loss, or NaN. */
 static double micro_batch(mls_loop *l, int64_t part)
 {
@@ -84,8 +98,7 @@ static double micro_batch(mls_loop *l, int64_t part)
     if (e->set)
         mls_error_set(l->error, "step %lld: %s", (long long)l->step + 1, e->text);
     else if (!isfinite(loss))
-        mls_loop_diagnose(l, l->run, l->step + 1,
-                          isnan(loss) ? "the loss is NaN" : "the loss is infinite");
+        find_bad(l, b, at, isnan(loss) ? "the loss is NaN" : "the loss is infinite");
     l->tokens += real_steps(b);
     l->penalty += mls_run_penalty(l->run, &l->penalties) / (double)p->accumulate;
     return loss;

@@ -1,5 +1,6 @@
 #include "train/optimiser.h"
 
+#include "base/philox.h"
 #include "kern/kern.h"
 
 #include <math.h>
@@ -7,10 +8,19 @@
 int mls_optimiser_open(mls_optimiser *o, const mls_net *net, mls_arena *a)
 {
     mls_net_data(net, &o->count);
-    const size_t bytes = (size_t)(o->count > 0 ? o->count : 1) * sizeof(float);
-    o->m = mls_arena_zalloc(a, bytes);
-    o->v = o->kind == MLS_ADAMW ? mls_arena_zalloc(a, bytes) : NULL;
-    return o->m && (o->v || o->kind != MLS_ADAMW);
+    const size_t count = (size_t)(o->count > 0 ? o->count : 1);
+    void *m = mls_arena_zalloc(a, count * (o->mixed ? sizeof *o->mh : sizeof *o->m));
+    void *v = o->kind == MLS_ADAMW
+                  ? mls_arena_zalloc(a, count * (o->mixed ? sizeof *o->vh : sizeof *o->v))
+                  : NULL;
+    if (o->mixed) {
+        o->mh = m;
+        o->vh = v;
+    } else {
+        o->m = m;
+        o->v = v;
+    }
+    return m && (v || o->kind != MLS_ADAMW);
 }
 
 double mls_optimiser_clip(const mls_net *net, double most)
@@ -36,6 +46,25 @@ static void sgd(float *restrict w, const float *restrict g, float *restrict m,
     }
 }
 
+/* shrink: what SGD's decay takes of a weight */
+static void step_float(mls_optimiser *o, const mls_weight *w, int64_t at, int64_t n,
+                       const mls_adamw *p, float shrink)
+{
+    if (o->kind == MLS_ADAMW) mls_k_adamw(w->data, w->grad, o->m + at, o->v + at, n, p);
+    else sgd(w->data, w->grad, o->m + at, n, p->lr, (float)o->momentum, shrink);
+}
+
+static void step_mixed(mls_optimiser *o, const mls_weight *w, int64_t at, int64_t n,
+                       const mls_adamw *p, float shrink)
+{
+    const uint32_t key = (uint32_t)mls_philox_mix(o->key, (uint64_t)p->t) + (uint32_t)at;
+    if (o->kind == MLS_ADAMW)
+        mls_k_adamw_half(w->data, w->grad, o->mh + at, o->vh + at, n, key, p);
+    else
+        mls_k_sgd_half(w->data, w->grad, o->mh + at, n, key, p->lr, (float)o->momentum,
+                       shrink);
+}
+
 void mls_optimiser_step(mls_optimiser *o, mls_net *net, double rate, int64_t step)
 {
     int64_t at = 0;
@@ -43,15 +72,11 @@ void mls_optimiser_step(mls_optimiser *o, mls_net *net, double rate, int64_t ste
         const mls_weight *w = mls_net_weight(net, i);
         const int64_t n = w->rows * w->cols;
         const double decay = w->flags & MLS_NO_DECAY ? 0.0 : o->decay;
-        if (!(w->flags & MLS_FROZEN)) {
-            if (o->kind == MLS_ADAMW)
-                mls_k_adamw(w->data, w->grad, o->m + at, o->v + at, n,
-                            &(mls_adamw){(float)rate, (float)o->beta1, (float)o->beta2,
-                                         (float)o->epsilon, (float)decay, step});
-            else
-                sgd(w->data, w->grad, o->m + at, n, (float)rate, (float)o->momentum,
-                    (float)(rate * decay));
-        }
+        const mls_adamw p = { (float)rate, (float)o->beta1, (float)o->beta2,
+                              (float)o->epsilon, (float)decay, step };
+        const float shrink = (float)(rate * decay);
+        if (!(w->flags & MLS_FROZEN))
+            (o->mixed ? step_mixed : step_float)(o, w, at, n, &p, shrink);
         at += n;
     }
     mls_net_adapt(net);
@@ -59,6 +84,8 @@ void mls_optimiser_step(mls_optimiser *o, mls_net *net, double rate, int64_t ste
 
 void mls_optimiser_bundle(const mls_optimiser *o, mls_bundle *b)
 {
-    mls_bundle_add(b, "optimiser/m", MLS_B_F32, o->m, 1, &o->count);
-    if (o->v) mls_bundle_add(b, "optimiser/v", MLS_B_F32, o->v, 1, &o->count);
+    const mls_bundle_type type = o->mixed ? MLS_B_U16 : MLS_B_F32;
+    void *m = o->mixed ? (void *)o->mh : o->m, *v = o->mixed ? (void *)o->vh : o->v;
+    mls_bundle_add(b, "optimiser/m", type, m, 1, &o->count);
+    if (v) mls_bundle_add(b, "optimiser/v", type, v, 1, &o->count);
 }

@@ -11,8 +11,11 @@ typedef enum { MLS_ADAMW, MLS_SGD } mls_optimiser_kind;
 typedef struct mls_optimiser {
     mls_optimiser_kind kind;
     double beta1, beta2, epsilon, decay, momentum;
+    int mixed;     /* means in 16 bits: mh and vh in place of m and v */
+    uint64_t key;  /* of their rounding */
     int64_t count; /* weights */
     float *m, *v;  /* [count] each; v is NULL for SGD */
+    uint16_t *mh, *vh;
 } mls_optimiser;
 
 /* Makes m and v in a; 0 when there is no memory. */

@@ -76,6 +76,7 @@ int mls_plan_read(mls_plan *p, const mls_value *v, const mls_feed *feed, mls_err
 {
     static const char *const optimisers[] = {"adamw", "sgd", NULL};
     static const char *const schedules[] = {"constant", "cosine", "linear", NULL};
+    static const char *const precisions[] = {"float32", "mixed", NULL};
     *p = (mls_plan){0};
     p->optimiser.kind = choice(v, "optimiser", optimisers, e) ? MLS_SGD : MLS_ADAMW;
     p->optimiser.beta1 = real(v, "beta1", 0.9, 0.0, 0.999999, e);
@@ -92,6 +93,8 @@ int mls_plan_read(mls_plan *p, const mls_value *v, const mls_feed *feed, mls_err
     p->patience = whole(v, "patience", 0, 0, e);
     p->checkpoint_every = whole(v, "checkpoint_every", 0, 0, e);
     p->carry = mls_value_get_bool(v, "carry", 0, e);
+    p->mixed = choice(v, "precision", precisions, e);
+    p->optimiser.mixed = p->mixed;
     p->exact = mls_value_get_bool(v, "exact", 0, e);
     if (e->set) return 0;
     p->batches = feed ? mls_feed_batches(feed, MLS_TRAINING, p->batch) : 1;

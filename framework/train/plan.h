@@ -14,7 +14,7 @@ typedef struct mls_plan {
     int64_t steps; /* in all; the least of steps, epochs and tokens */
     int64_t batch, accumulate, batches; /* batches: of an epoch */
     int64_t evaluate_every, evaluate_batches, patience, checkpoint_every;
-    int carry, exact;
+    int carry, exact, mixed;
 } mls_plan;
 
 /* Absent keys have the defaults of conf/settings.c.  steps = 0 without epochs or tokens

@@ -385,9 +385,10 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
 
     mls_t xz = mls->linear(c, x, p->in_proj, NULL);
     mls_t u = mls->tensor(c, T, B, E), past = mls->tensor(c, 1, B, (p->conv - 1) * E);
-    MLS_APPLY(c, &conv, p,
-              ((mls_t[]){ xz, p->conv_w, p->conv_b, mls->load(c, p->past), mask }),
-              ((mls_t[]){ u, past }));
+    const mls_t taps[] = { xz, p->conv_w, p->conv_b, mls->load(c, p->past), mask };
+    const mls_t made[] = { u, past };
+    if (MLS_HAS(mls, apply_as)) mls->apply_as(c, MLS_REPEATS, &conv, p, taps, 5, made, 2);
+    else mls->apply(c, &conv, p, taps, 5, made, 2);
     mls->store(c, p->past, past);
     mls_t rbc = p->x_proj ? mls->linear(c, u, p->x_proj, NULL) : NULL;
     int64_t at = 0;
@@ -413,7 +414,7 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
                                  mls->load(c, p->ssm), mask };
     const mls_t to[OUTPUTS] = { y, h1, border };
     if (MLS_HAS(mls, apply_as))
-        mls->apply_as(c, MLS_WRITES | MLS_OMITS, &scan, p, from, INPUTS, to, OUTPUTS);
+        mls->apply_as(c, MLS_WRITES | MLS_OMITS | MLS_FORGETS, &scan, p, from, INPUTS, to, OUTPUTS);
     else mls->apply(c, &scan, p, from, INPUTS, to, OUTPUTS);
     mls->store(c, p->ssm, h1);
     mls->tap(c, "state", h1, NULL, "state after the chunk, [channel][n]");

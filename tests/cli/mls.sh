@@ -51,6 +51,16 @@ done
 "$mls" train "$dir/c.yaml" --out "$dir/k" --quiet >"$dir/out" 2>"$dir/err" &&
     cmp "$dir/a/metrics.jsonl" "$dir/k/metrics.jsonl" >>"$dir/err"
 check $? "killed three times and resumed: the same metrics"
+"$mls" train "$dir/c.yaml" --precision mixed --out "$dir/m" --quiet >"$dir/out" 2>"$dir/err" &&
+    ! cmp -s "$dir/a/metrics.jsonl" "$dir/m/metrics.jsonl" && cp -r "$dir/m" "$dir/n" &&
+    rm "$dir/n/result.yaml" "$dir/n/checkpoint-30.h5" &&
+    "$mls" train "$dir/c.yaml" --precision mixed --out "$dir/n" --quiet >"$dir/out" 2>"$dir/err" &&
+    cmp "$dir/m/metrics.jsonl" "$dir/n/metrics.jsonl" >>"$dir/err" &&
+    "$mls" eval "$dir/n" >"$dir/out" 2>"$dir/err"
+check $? "mixed precision resumed from a file: the same metrics"
+says 'is not one of float32|mixed; did you mean "mixed"?' \
+    "$mls" train "$dir/c.yaml" --precision mixt --out "$dir/m" --quiet
+check $? "the nearest precision is named"
 "$mls" train "$dir/c.yaml" --set train.steps=100000 --out "$dir/i" --quiet >"$dir/out" 2>"$dir/err" & pid=$!
 for i in $(seq 100); do [ -e "$dir/i/metrics.jsonl" ] && break; sleep 0.1; done
 sleep 0.5; kill -TERM $pid; wait $pid; [ $? -eq 130 ] && ls "$dir/i"/checkpoint-*.h5 >/dev/null

@@ -12,7 +12,7 @@ say () {                                    # say STATUS NAME [directive]
 }
 
 for study in integration_modes text_modes cheetah mixers liquids fusions encoders physionet \
-    spiking_losses claims events; do
+    spiking_losses claims events precision; do
   file=$MLS_SOURCE/experiments/$study.lua
   "$mls" run "$file" --smoke -j2 --results "$out" > "$out/$study.txt" 2> "$out/$study.err"
   status=$?

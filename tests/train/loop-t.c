@@ -63,7 +63,7 @@ static int on_stop(void *arg)
     return t->stop_at && t->steps >= t->stop_at;
 }
 
-static const char *network = "width=6 layers=1 dropout=0.1";
+static const char *network = "width=6 layers=1 dropout=0.1", *cell = "component=liquid.leak";
 
 static void begin(trial *t, const char *task, const char *train)
 {
@@ -71,7 +71,7 @@ static void begin(trial *t, const char *task, const char *train)
     t->feed = open_feed(&t->a, task, 5);
     mls_value *spec = settings(&t->a, network);
     mls_value *nodes = mls_value_map(&t->a);
-    mls_value_set(&t->a, nodes, "l", settings(&t->a, "component=liquid.leak"));
+    mls_value_set(&t->a, nodes, "l", settings(&t->a, cell));
     mls_value_set(&t->a, spec, "nodes", nodes);
     mls_value_set(&t->a, spec, "wire", mls_value_string(&t->a, "input -> l -> output"));
     mls_value_set(&t->a, spec, "head", settings(&t->a, "component=head.top"));
@@ -95,7 +95,7 @@ static void end(trial *t)
 
 static size_t bytes_of(const mls_bundle_row *r)
 {
-    static const size_t size[] = {4, 8, 8, 1};
+    static const size_t size[] = {4, 8, 8, 1, 1, 2};
     return size[r->type] * (size_t)(r->dim[0] * r->dim[1] * r->dim[2] * r->dim[3]);
 }
 
@@ -148,6 +148,8 @@ static void resume(void **state)
     (void)state;
     resume_of("steps=12 batch=4 evaluate_every=5 clip=0.5");
     resume_of("steps=12 batch=4 evaluate_every=5 carry=true");
+    resume_of("steps=12 batch=16 evaluate_every=5 precision=mixed");
+    resume_of("steps=12 batch=16 evaluate_every=5 precision=mixed optimiser=sgd carry=true");
     resume_of("steps=12 batch=8 optimiser=sgd learning_rate=0.1 accumulate=2 "
               "evaluate_every=3");
     resume_of("steps=12 batch=8 optimiser=sgd carry=true accumulate=2 schedule=linear "
@@ -329,6 +331,49 @@ static void names_what_is_not_finite(void **state)
     end(&t);
 }
 
+/* 16 samples of 12 steps by 6: enough to be used again before anybody looks. */
+static void names_the_op_where_it_began(void **state)
+{
+    static const char *const settings[] = {"steps=5 batch=16 carry=true",
+                                           "steps=5 batch=16 carry=true precision=mixed"};
+    (void)state;
+    cell = "component=liquid.sour";
+    for (int i = 0; i < 2; i++) {
+        trial t;
+        begin(&t, "component=task.echo training=200", settings[i]);
+        assert_int_equal(mls_loop_go(t.loop), MLS_FAILED);
+        if (!strstr(t.e.text, "step 3: the loss is NaN: output 0 of op sqrt in node layer0.l"))
+            fail_msg("%s", t.e.text);
+        end(&t);
+    }
+    cell = "component=liquid.leak";
+}
+
+/* It learns as well, keeps its means in 16 bits, and is not what float32 is to the bit. */
+static void mixed_precision(void **state)
+{
+    (void)state;
+    trial a, b;
+    begin(&a, "component=task.echo", "steps=300 batch=20 learning_rate=0.03");
+    begin(&b, "component=task.echo", "steps=300 batch=20 learning_rate=0.03 precision=mixed");
+    assert_int_equal(mls_loop_go(a.loop), MLS_DONE);
+    assert_int_equal(mls_loop_go(b.loop), MLS_DONE);
+    print_message("# float32 %.4f, mixed %.4f\n", a.valid, b.valid);
+    assert_true(a.valid < 1.1 && fabs(a.valid - b.valid) < 0.02 && a.valid != b.valid);
+    mls_bundle now = {.arena = &b.a};
+    mls_loop_bundle(b.loop, &now);
+    int means = 0;
+    for (int i = 0; i < now.n; i++)
+        means += !strncmp(now.row[i].name, "optimiser/", 10) && now.row[i].type == MLS_B_U16;
+    assert_int_equal(means, 2);
+    end(&a);
+    end(&b);
+    begin(&a, "component=task.echo", "steps=1 precision=mixd");
+    assert_null(a.loop);
+    assert_non_null(strstr(a.e.text, "train.precision = \"mixd\"; expected float32, mixed"));
+    end(&a);
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -341,6 +386,8 @@ int main(void)
         cmocka_unit_test(stops),
         cmocka_unit_test(the_whole_split),
         cmocka_unit_test(names_what_is_not_finite),
+        cmocka_unit_test(names_the_op_where_it_began),
+        cmocka_unit_test(mixed_precision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

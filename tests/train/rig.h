@@ -87,6 +87,63 @@ static const mls_component leak_component = {
     sizeof leak_component, "liquid",     "leak",     0,        "Test.", leak_ports,
     leak_options,          sizeof(leak), leak_setup, leak_run, NULL};
 
+/* ---- sour: counts forwards in a state; in the third a root of less than nothing, in the
+ * midst of sums that keep nothing for backward */
+
+typedef struct sour {
+    mls_state *n;
+} sour;
+
+static void sour_setup(mls_ctx *c, void *self)
+{
+    sour *p = self;
+    p->n = mls->state(c, "n", 1, 0.0, NULL, "forwards");
+}
+
+static void count_up(const mls_call *k)
+{
+    for (int64_t i = 0; i < k->out[0]->count; i++)
+        k->out[0]->data[i] = k->in[0]->data[i] + 1.0f;
+}
+
+static void subtract(const mls_call *k)
+{
+    const mls_t x = k->in[0];
+    const int early = k->in[1]->data[0] != 2.0f;
+    for (int64_t i = 0; i < x->count; i++)
+        k->out[0]->data[i] = early ? 1.0f + fabsf(x->data[i]) : -1.0f;
+}
+
+static void pass_on(const mls_call *k)
+{
+    for (int64_t i = 0; i < k->in[0]->count; i++)
+        if (k->in[0]->grad) k->in[0]->grad[i] += k->out[0]->grad[i];
+}
+
+static const mls_op count_op = {sizeof count_op, "test.count", count_up, NULL, NULL};
+static const mls_op subtract_op = {sizeof subtract_op, "test.subtract", subtract, pass_on,
+                                   NULL};
+
+static void sour_run(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
+{
+    sour *p = self;
+    const mls_t x = in[0], n = mls->tensor(c, 1, x->dim[1], 1);
+    mls_t y = mls->tensor(c, x->dim[0], x->dim[1], x->dim[2]);
+    MLS_APPLY(c, &subtract_op, p, ((mls_t[]){x, mls->load(c, p->n)}), ((mls_t[]){y}));
+    MLS_APPLY(c, &count_op, p, ((mls_t[]){mls->load(c, p->n)}), ((mls_t[]){n}));
+    mls->store(c, p->n, n);
+    y = mls->unary(c, MLS_SQRT, y);
+    for (int i = 0; i < 3; i++) y = mls->scale(c, y, 0.5, 0.1);
+    out[0] = y;
+}
+
+static const mls_port sour_ports[] = {{"in", MLS_IN, "T B width", NULL},
+                                      {"out", MLS_OUT, "T B width", NULL},
+                                      MLS_PORT_END};
+static const mls_component sour_component = {
+    sizeof sour_component, "liquid",     "sour",     0,        "Test.", sour_ports,
+    NULL,                  sizeof(sour), sour_setup, sour_run, NULL};
+
 /* ---- head: linear, of every step or of the last */
 
 typedef struct top {
@@ -215,9 +272,10 @@ static const mls_component ragged_component = {
     ragged_options,          sizeof(ragged), NULL,     NULL, &ragged_task};
 
 static const mls_component *components[] = {&top_component, &leak_component,
-                                            &echo_component, &ragged_component};
+                                            &sour_component, &echo_component,
+                                            &ragged_component};
 static mls_registry registry = {
-    .component = components, .n_components = 4, .warnings = ""};
+    .component = components, .n_components = 5, .warnings = ""};
 
 /* ---- settings as text: "key=value key=value"
  * ----------------------------------------- */

@@ -370,8 +370,8 @@ typedef struct mls_host {
     void (*penalty)(mls_ctx *c, const char *name, mls_t x, double weight);
 
     /* --- since 1.2: forward ------------------------------------------------------ */
-    /* apply() of an op whose backward can do more with gradients than add to zeros: an
-     * or of MLS_WRITES and MLS_OMITS.                                                  */
+    /* apply() of an op whose backward can do more with gradients than add to zeros, or
+     * with fewer values than all that forward has seen: an or of the flags below.      */
     void (*apply_as)(mls_ctx *c, unsigned can, const mls_op *op, const void *attr,
                      const mls_t *in, int n_in, const mls_t *out, int n_out);
     /* --- since 1.2: forward, op ---------------------------------------------------- */
@@ -418,7 +418,10 @@ typedef struct mls_host {
 
 enum { MLS_WRITES = 1, /* where bit i of k->fresh is set, in[i]->grad holds nothing yet,
                           not even zeros: backward writes all of it               */
-       MLS_OMITS  = 2  /* out[i]->grad is NULL where no gradient came             */ };
+       MLS_OMITS  = 2, /* out[i]->grad is NULL where no gradient came             */
+       MLS_FORGETS = 4, /* backward reads no out[0]->data                         */
+       MLS_REPEATS = 8  /* nor that, and forward is so quick that it may run again, in
+                           backward, to give out[0]->data to those who read it    */ };
 
 /* Extension "mls.array-file/1": arrays from HDF5 and .npy files, whole, as float. */
 typedef struct mls_array {

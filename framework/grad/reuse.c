@@ -1,0 +1,274 @@
+/* reuse.c - which floats of a step are read again, and by whom.
+ *
+ * A tensor's values go once the last op of the forward has read them: away, when no noted
+ * op reads them in backward, else (if it is so wanted) into float16 until then; whatever
+ * computes has floats.  Which use is the last is found by a dry run of the same forward just
+ * before: the n-th tensor and the n-th op are the same in both.  So forward gives the bits
+ * that it gives without, and only with float16 does backward see rounded values.          */
+#include "grad/reuse.h"
+
+#include "grad/tape-inner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LEAST = 1024 };         /* values; and one step is a state, which stays as it is   */
+
+struct mls_reuse {
+    int      half, planning;
+    int32_t  tensors, ops;     /* made, applied, since the reset                          */
+    int32_t  planned, planned_ops;    /* of the plan; 0: there is none                    */
+    int32_t  room, room_ops;
+    int32_t *last;             /* [tensor]: the op that uses it last; NEVER               */
+    int32_t *next;             /* [tensor]: with the same last op, or 0                   */
+    int32_t *first;            /* [op]: the first of them, or 0                           */
+    tensor **made;             /* [tensor]                                                */
+};
+#define NEVER  INT32_MAX
+#define UNSEEN -1              /* an op has it by its attribute, for all that we know     */
+
+mls_reuse *mls_reuse_new(int half)
+{
+    mls_reuse *h = calloc(1, sizeof *h);
+    if (h) h->half = half;
+    return h;
+}
+
+void mls_reuse_free(mls_reuse *h)
+{
+    if (!h) return;
+    free(h->last);
+    free(h->next);
+    free(h->first);
+    free(h->made);
+    free(h);
+}
+
+static int grow(void **p, int32_t room, size_t each)
+{
+    void *q = realloc(*p, (size_t)room * each);
+    if (!q) return 0;
+    *p = q;
+    return 1;
+}
+
+/* Without memory there is no plan for what comes, and its floats stay. */
+static int has_room(mls_reuse *h, int32_t number)
+{
+    if (number < h->room) return 1;
+    const int32_t room = h->room ? 2 * h->room : 1024;
+    if (!grow((void **)&h->last, room, sizeof *h->last) ||
+        !grow((void **)&h->next, room, sizeof *h->next) ||
+        !grow((void **)&h->made, room, sizeof(tensor *)))
+        return 0;
+    h->room = room;
+    return 1;
+}
+
+/* ---- the plan ------------------------------------------------------------------------- */
+
+void mls_reuse_reset(mls_reuse *h) { h->tensors = h->ops = 0; }
+
+void mls_reuse_plan(mls_tape *t)
+{
+    mls_reuse_reset(t->reuse);
+    t->reuse->planning = 1;
+    t->reuse->planned = t->reuse->planned_ops = 0;
+    t->dry = 1;
+}
+
+void mls_reuse_planned(mls_tape *t)
+{
+    mls_reuse *h = t->reuse;
+    h->planning = 0;
+    t->dry = 0;
+    if (h->ops + 1 > h->room_ops) {
+        if (!grow((void **)&h->first, h->ops + 1, sizeof *h->first)) return;
+        h->room_ops = h->ops + 1;
+    }
+    memset(h->first, 0, (size_t)(h->ops + 1) * sizeof *h->first);
+    for (int32_t i = 1; i <= h->tensors; i++) {
+        if (h->last[i] == UNSEEN || h->last[i] >= h->ops) continue;
+        h->next[i] = h->first[h->last[i]];
+        h->first[h->last[i]] = i;
+    }
+    h->planned = h->tensors;
+    h->planned_ops = h->ops;
+}
+
+int mls_reuse_planning(const mls_tape *t) { return t->reuse && t->reuse->planning; }
+
+static void use(mls_reuse *h, mls_t x, int32_t op)
+{
+    const int32_t number = x ? mls_tape_root(x)->number : 0;
+    if (number && (h->last[number] == UNSEEN || h->last[number] < op)) h->last[number] = op;
+}
+
+void mls_reuse_use(mls_tape *t, mls_t x)
+{
+    if (mls_reuse_planning(t)) use(t->reuse, x, t->reuse->ops);
+}
+
+void mls_reuse_hold(mls_tape *t, mls_t x)
+{
+    if (mls_reuse_planning(t)) use(t->reuse, x, NEVER);
+}
+
+void mls_reuse_made(mls_tape *t, tensor *x)
+{
+    mls_reuse *h = t->reuse;
+    if (!h || !has_room(h, h->tensors + 1)) return;
+    x->number = ++h->tensors;
+    if (h->planning) h->last[x->number] = UNSEEN;
+    else h->made[x->number] = x;
+}
+
+/* ---- floats to 16 bits and back --------------------------------------------------------- */
+
+static int worth(const tensor *x)
+{
+    return x->t.dim[0] > 1 && x->t.count >= LEAST && x->t.data && x->t.grad != x->t.data;
+}
+
+/* The floats that hold n values of 16 bits. */
+static int64_t room_of_halves(int64_t n) { return (n + 1) / 2; }
+
+static void expire(mls_ctx *c, tensor *x)
+{
+    mls_tape *t = c->tape;
+    if (!worth(x) || (x->kept && !t->reuse->half)) return;
+    if (x->kept && !x->half && !x->maker) {
+        x->half = (uint16_t *)(void *)mls_tape_take(t, room_of_halves(x->t.count));
+        if (!x->half) return;                               /* then the floats stay */
+        mls_k_half_pack(x->t.data, x->half, x->t.count);
+    }
+    mls_tape_give(t, x->t.data, x->t.count);
+    x->t.data = NULL;
+}
+
+/* Runs the forward of x's maker once more, for x alone: what else it gives is as it was. */
+static void make_again(mls_ctx *c, tensor *x)
+{
+    enum { MOST = 8 };
+    const mls_note *n = x->maker;
+    const mls_mark m = mls_arena_mark(&c->tape->arena);
+    tensor aside[MOST];
+    mls_t out[MOST] = { &x->t };
+    for (int i = 1; i < n->n_out; i++) {
+        if (!n->out[i]) continue;
+        aside[i] = *mls_tape_inner(n->out[i]);
+        aside[i].t.data = mls_arena_alloc(&c->tape->arena, (size_t)aside[i].t.count * sizeof(float));
+        if (!aside[i].t.data) mls_error_set(c->error, "%s: out of memory", c->path);
+        out[i] = &aside[i].t;
+    }
+    const mls_call k = { n->attr, n->in, out, n->n_in, n->n_out, n->flags, c, 0 };
+    if (!c->error->set) n->op->forward(&k);
+    mls_arena_release(&c->tape->arena, m);
+}
+
+static int restore(mls_ctx *c, mls_t y)
+{
+    tensor *v = mls_tape_inner(y), *x = mls_tape_root(y);
+    if (x->number && !x->t.data && x->t.count) {
+        if (!x->half && !x->maker) {
+            mls_error_set(c->error, "%s: reads a value of [%lld][%lld][%lld] that nobody "
+                          "was to read any more: a dry run of the same forward ran other ops; "
+                          "which ops run may depend on shapes and options alone", c->path,
+                          (long long)y->dim[0], (long long)y->dim[1], (long long)y->dim[2]);
+            return 0;
+        }
+        if (!x->half && !mls_reuse_need(c, x->maker->in, x->maker->n_in, NULL, 0)) return 0;
+        x->t.data = mls_tape_take(c->tape, x->t.count);
+        if (!x->t.data) {
+            mls_error_set(c->error, "%s: out of memory", c->path);
+            return 0;
+        }
+        if (x->half) mls_k_half_unpack(x->half, x->t.data, x->t.count);
+        else make_again(c, x);
+    }
+    if (v->parent) v->t.data = x->t.data ? x->t.data + v->offset : NULL;
+    return !c->error->set;
+}
+
+int mls_reuse_need(mls_ctx *c, const mls_t *in, int n_in, const mls_t *out, int n_out)
+{
+    if (!c->tape->reuse || c->tape->dry) return 1;
+    for (int i = 0; i < n_in; i++)
+        if (in[i] && !restore(c, in[i])) return 0;
+    for (int i = 0; i < n_out; i++)
+        if (out[i] && !restore(c, out[i])) return 0;
+    return 1;
+}
+
+static void use_all(mls_reuse *h, const mls_t *x, int n)
+{
+    for (int i = 0; i < n; i++) use(h, x[i], h->ops);
+}
+
+static void keep_all(const mls_t *x, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (x[i]) mls_tape_root(x[i])->kept = 1;
+}
+
+/* Its first output need not wait if it can be made again of what waits anyway. */
+static void will_be_made(const mls_note *n)
+{
+    enum { MOST = 8 };
+    tensor *x = mls_tape_inner(n->out[0]);
+    int fits = n->can & MLS_REPEATS && !(n->can & MLS_TAPE_FORGETS_IN) && n->n_out <= MOST;
+    for (int i = 1; i < n->n_out; i++) fits &= !n->out[i] || n->out[i]->dim[0] <= 1;
+    if (fits && !x->parent) x->maker = n;
+}
+
+void mls_reuse_applied(mls_ctx *c, const mls_note *noted, const mls_t *in, int n_in,
+                       const mls_t *out, int n_out)
+{
+    mls_reuse *h = c->tape->reuse;
+    if (!h) return;
+    if (h->planning) {
+        use_all(h, in, n_in);
+        use_all(h, out, n_out);
+    } else if (noted) {
+        const int unread = mls_tape_unread(noted->can, n_out);
+        if (!(noted->can & MLS_TAPE_FORGETS_IN)) keep_all(in, n_in);
+        keep_all(out + unread, n_out - unread);
+        if (h->half && n_out > 0 && out[0]) will_be_made(noted);
+    }
+    if (!h->planning && h->ops < h->planned_ops)
+        for (int32_t n = h->first[h->ops]; n; n = h->next[n])
+            if (n <= h->tensors) expire(c, h->made[n]);
+    h->ops++;
+}
+
+static void release(mls_tape *t, tensor *x)
+{
+    if (x->t.grad && x->t.grad == x->t.data && !x->owned) x->t.grad = NULL;
+    if (!x->number || !worth(x)) return;
+    mls_tape_give(t, x->t.data, x->t.count);
+    x->t.data = NULL;
+}
+
+static void release_half(mls_tape *t, tensor *x)
+{
+    if (x->half) mls_tape_give(t, x->half, room_of_halves(x->t.count));
+    x->half = NULL;
+}
+
+/* What the gradient took the place of is not to be read, whoever wanted to. */
+static int held(const mls_reuse *h, const tensor *x)
+{
+    return x->number <= h->planned && h->last[x->number] == NEVER && x->t.grad != x->t.data;
+}
+
+void mls_reuse_undone(mls_tape *t, const mls_t *in, int n_in, const mls_t *out, int n_out)
+{
+    if (!t->reuse) return;
+    for (int i = 0; i < n_in; i++)
+        if (in[i] && mls_tape_root(in[i])->half) release(t, mls_tape_root(in[i]));
+    for (int i = 0; i < n_out; i++)
+        if (out[i] && !mls_tape_inner(out[i])->parent && !held(t->reuse, mls_tape_inner(out[i]))) {
+            release(t, mls_tape_inner(out[i]));
+            release_half(t, mls_tape_inner(out[i]));
+        }
+}

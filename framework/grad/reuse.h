@@ -1,0 +1,25 @@
+/* reuse.h - a tape whose floats are used again within a step (see reuse.c).
+ *
+ *     mls_reuse_plan(&tape);  the forward, dry;  mls_reuse_planned(&tape);
+ *     the forward;  the loss;  backward
+ *
+ * Tensors of one step (states) and short ones stay as they are; weights, inputs and
+ * gradients are not touched.                                                              */
+#ifndef MLS_GRAD_REUSE_H
+#define MLS_GRAD_REUSE_H
+
+#include "grad/tape.h"
+
+/* half: what backward reads waits for it in float16.  NULL: no memory; else into tape.reuse. */
+mls_reuse *mls_reuse_new(int half);
+void      mls_reuse_free(mls_reuse *h);
+void      mls_reuse_reset(mls_reuse *h);     /* by mls_tape_reset                          */
+/* The tape becomes dry and notes which op uses each tensor last; then it is not.          */
+void      mls_reuse_plan(mls_tape *t);
+void      mls_reuse_planned(mls_tape *t);
+int       mls_reuse_planning(const mls_tape *t);
+/* In a plan: somebody reads x's values now, or will at any time after the forward.        */
+void      mls_reuse_use(mls_tape *t, mls_t x);
+void      mls_reuse_hold(mls_tape *t, mls_t x);
+
+#endif

@@ -1,0 +1,64 @@
+/* tape-inner.h - what really stands behind an mls_tensor that the tape made. */
+#ifndef MLS_GRAD_TAPE_INNER_H
+#define MLS_GRAD_TAPE_INNER_H
+
+#include "grad/tape.h"
+#include "kern/kern.h"
+
+struct mls_note {
+    mls_note     *before;
+    const mls_op *op;
+    const void   *attr;
+    const char   *path;        /* of the node that applied it                           */
+    mls_t        *in, *out;
+    int           n_in, n_out;
+    unsigned      flags, can;  /* can: MLS_WRITES, ..., MLS_TAPE_*                      */
+};
+
+typedef struct tensor {
+    mls_tensor     t;
+    struct tensor *parent;     /* of a view along time, else NULL                       */
+    int64_t        offset;     /* of a view, in its parent's data                       */
+    int            tracks;     /* a gradient can reach it                               */
+    int            owned;      /* its gradient buffer is the tape's, to be reused       */
+    int            spikes;     /* marked: it holds spikes                               */
+    const mls_int8 *int8;      /* of a weight: the same in 8 bits, or NULL              */
+    /* reuse.c */
+    int32_t        number;     /* in the order of making, from 1; 0: data not the tape's */
+    int            kept;       /* a note's backward reads its values                     */
+    uint16_t      *half;       /* its values in 16 bits, once its floats are gone        */
+    const mls_note *maker;     /* or who makes them again                                */
+} tensor;
+
+static inline tensor *mls_tape_inner(mls_t x) { return (tensor *)(uintptr_t)x; }
+/* The one whose data it is. */
+static inline tensor *mls_tape_root(mls_t x)
+{
+    tensor *p = mls_tape_inner(x);
+    return p->parent ? p->parent : p;
+}
+
+/* Memory of so many floats that is used again within a step (pool.c). */
+float *mls_tape_take(mls_tape *t, int64_t count);
+void   mls_tape_give(mls_tape *t, void *floats, int64_t count);
+
+/* ---- reuse.c; each does nothing where t->reuse is NULL --------------------------------- */
+
+void mls_reuse_made(mls_tape *t, tensor *x);
+/* Before an op reads and writes these; 0 and the context's error: no memory. */
+int  mls_reuse_need(mls_ctx *c, const mls_t *in, int n_in, const mls_t *out, int n_out);
+/* After it: what it was the last to read goes, or into 16 bits.  noted: its backward will be
+ * run; NULL: there will be none.                                                         */
+void mls_reuse_applied(mls_ctx *c, const mls_note *noted, const mls_t *in, int n_in,
+                       const mls_t *out, int n_out);
+/* How many of the first outputs its backward does not read. */
+static inline int mls_tape_unread(unsigned can, int n_out)
+{
+    if (can & MLS_TAPE_FORGETS_OUT) return n_out;
+    return n_out > 0 && can & (MLS_FORGETS | MLS_REPEATS) ? 1 : 0;
+}
+/* After its backward: nothing that ran before it gave its outputs; floats that were made
+ * of 16 bits for it go again.                                                            */
+void mls_reuse_undone(mls_tape *t, const mls_t *in, int n_in, const mls_t *out, int n_out);
+
+#endif
