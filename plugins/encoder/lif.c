@@ -411,7 +411,7 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     const mls_t from[] = { x, v0, in[1], p->beta_w, p->threshold_w };
     const mls_t to[] = { s, m, u, w };
     if (MLS_HAS(mls, apply_as))
-        mls->apply_as(c, MLS_WRITES | MLS_OMITS, &scan, p, from, 5, to, 4);
+        mls->apply_as(c, MLS_WRITES | MLS_OMITS | MLS_FORGETS, &scan, p, from, 5, to, 4);
     else
         mls->apply(c, &scan, p, from, 5, to, 4);
     mls->store(c, p->v, mls->steps(c, m, T - 1, 1));
