@@ -1,4 +1,5 @@
 #include "grad/ops-inner.h"
+#include "grad/tape-inner.h"
 
 #include <float.h>
 #include <math.h>
@@ -125,8 +126,9 @@ static void backward(const mls_call *k)
     if (!k->in[0]->grad) return;
     const unsigned forgets = u->f->forgets;          /* then any floats: nobody looks    */
     const float *gy = k->out[0]->grad;
+    const int no_y = mls_tape_unread(forgets, 1);
     span s = { .x = forgets & MLS_TAPE_FORGETS_IN ? gy : k->in[0]->data,
-               .y = forgets & MLS_TAPE_FORGETS_OUT ? gy : k->out[0]->data, .gy = gy,
+               .y = no_y ? gy : k->out[0]->data, .gy = gy,
                .to = k->in[0]->grad, .a = u->a, .b = u->b, .add = !(k->fresh & 1) };
     mls_rows_run(k->in[0]->count, 1, u->f->backward, &s);
 }
