@@ -227,7 +227,7 @@ static void test_messages(void **state)
           "final_rate, warmup_steps, warmup_fraction, clip, accumulate, batch, steps, "
           "epochs, "
           "tokens, minutes, evaluate_every, evaluate_batches, patience, "
-          "checkpoint_every, carry, "
+          "checkpoint_every, precision, carry, "
           "exact)");
     fails("task: text\ntrain: {schedule: cosin}\n",
           "c.yaml:2:19: train.schedule = \"cosin\" is "
