@@ -51,8 +51,9 @@ static void pieces_keep_apart_and_join(void **state)
     /* everything is free: what was ever handed out is there again, without more memory */
     const size_t used = t.arena.used;
     assert_true(used < (size_t)PIECES * MOST * sizeof(float) / 4);
-    for (int i = 0; i < PIECES; i++) assert_non_null(mls_tape_take(&t, 64));
-    assert_int_equal(t.arena.used, used);
+    size_t found = 0;
+    while (mls_tape_take(&t, 512) && t.arena.used == used) found += 512 * sizeof(float);
+    assert_true((double)found > 0.9 * (double)used);
     mls_tape_free(&t);
 }
 
