@@ -20,6 +20,8 @@
  * tutorial 3, zero_full its documentation.  detach_reset stops the gradient through
  * R and through D; snnTorch without delay stops it through R only.
  */
+#include <mls/gradient.h>
+
 #include "plastic.h"
 #include "regular.h"
 
@@ -339,10 +341,8 @@ static void scan_backward(const mls_call *k)
     g.carry = mls->scratch(k, 3 * slab * sizeof(float));
     if (!g.carry) return;
     g.none = memset(g.carry + 2 * slab, 0, (size_t)g.N * sizeof(float));
-    g.fresh = MLS_HAS(mls, apply_as) && k->fresh & 1;
-    for (int i = 1; MLS_HAS(mls, apply_as) && i < k->n_in; i++)
-        if (k->fresh >> i & 1)
-            memset(k->in[i]->grad, 0, (size_t)k->in[i]->count * sizeof(float));
+    g.fresh = mls_is_fresh(k, 0);
+    for (int i = 1; i < k->n_in; i++) mls_clear_if_fresh(k, i);
     if (general) {
         float *sum = mls->scratch(k, 3 * slab * sizeof *sum);
         if (!sum) return;
@@ -410,10 +410,7 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     if (M > 1 && !p->reset_delay) w = mls->tensor(c, T * M, B, N);
     const mls_t from[] = { x, v0, in[1], p->beta_w, p->threshold_w };
     const mls_t to[] = { s, m, u, w };
-    if (MLS_HAS(mls, apply_as))
-        mls->apply_as(c, MLS_WRITES | MLS_OMITS | MLS_FORGETS, &scan, p, from, 5, to, 4);
-    else
-        mls->apply(c, &scan, p, from, 5, to, 4);
+    mls_apply_as(c, MLS_WRITES | MLS_OMITS | MLS_FORGETS, &scan, p, from, 5, to, 4);
     mls->store(c, p->v, mls->steps(c, m, T - 1, 1));
     out[0] = s;
     out[1] = m;

@@ -36,10 +36,7 @@ static void run_scan(mls_ctx *c, const cfc_cell *p, const mls_t *from, mls_t *to
     }
     for (int i = act; i < n; i++) to[i] = mls->tensor(c, T, B, p->backbone_units);
     const int inputs = IN_WEIGHT + 2 * (int)p->backbone_layers + 2 * cfc_heads(p);
-    if (MLS_HAS(mls, apply_as))
-        mls->apply_as(c, MLS_WRITES | MLS_OMITS, &cfc_scan, p, from, inputs, to, n);
-    else
-        mls->apply(c, &cfc_scan, p, from, inputs, to, n);
+    mls_apply_as(c, MLS_WRITES | MLS_OMITS, &cfc_scan, p, from, inputs, to, n);
 }
 
 #endif

@@ -4,6 +4,8 @@
 #ifndef LIQUID_CFC_SCAN_H
 #define LIQUID_CFC_SCAN_H
 
+#include <mls/gradient.h>
+
 #include "cfc_step.h"
 #include "memory.h"
 
@@ -314,7 +316,7 @@ static void gather(const mls_call *k, const sizes *s, const float *w0, const sum
     const float *dheads = g->heads, *first = s->L ? g->act[0] : dheads;
     if (k->in[IN_X]->grad)
         mls->gemm_rows(k, s->B, 0, 0, rows, s->S, s->F, 1.0f, first, s->F, w0, ld,
-                       is_fresh(k, IN_X) ? 0.0f : 1.0f, k->in[IN_X]->grad, s->S);
+                       mls_is_fresh(k, IN_X) ? 0.0f : 1.0f, k->in[IN_X]->grad, s->S);
     for (int64_t l = 0; l < s->L; l++) {
         const float *d = g->act[l];
         float *to = k->in[IN_WEIGHT + 2 * l]->grad;
@@ -380,7 +382,7 @@ MLS_INLINE void backward_body(const mls_call *k)
     if (!products(k, &s, 0, w, NULL, layer) || !w || !g.dh || !g.dw || !g.db ||
         !g.dwtau || !back.start || !turn.start || !rooms(k, &s, &g))
         return;
-    for (int i = IN_H; i < k->n_in; i++) clear_if_fresh(k, i);
+    for (int i = IN_H; i < k->n_in; i++) mls_clear_if_fresh(k, i);
     g.dc = g.dh + BH;
     g.dm = g.dc + BH;
     g.dA = g.dwtau + s.H;

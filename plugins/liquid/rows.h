@@ -5,7 +5,6 @@
 #include <math.h>
 #include <mls/product.h>
 #include <stdio.h>
-#include <string.h>
 
 /* sum[n] += every row of g[rows][n]. */
 MLS_INLINE void add_rows(int64_t rows, int64_t n, const float *restrict g,
@@ -19,18 +18,6 @@ MLS_INLINE void add_rows(int64_t rows, int64_t n, const float *restrict g,
 MLS_INLINE void add(int64_t n, const float *g, float *to)
 {
     for (int64_t i = 0; to && i < n; i++) to[i] += g[i];
-}
-
-/* Whether nobody wrote the gradient of input i yet; the host tells those that ask. */
-MLS_INLINE int is_fresh(const mls_call *k, int i)
-{
-    return MLS_HAS(mls, apply_as) && i < 64 && (k->fresh >> i & 1);
-}
-
-MLS_INLINE void clear_if_fresh(const mls_call *k, int i)
-{
-    if (is_fresh(k, i))
-        memset(k->in[i]->grad, 0, (size_t)k->in[i]->count * sizeof(float));
 }
 
 /* c[m][n] = sum over rows of g[rows][m] a[rows][n], added to what c holds. */

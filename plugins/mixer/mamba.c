@@ -17,7 +17,7 @@
  * state takes in and gives out.
  */
 #include <math.h>
-#include <mls/kernel.h>
+#include <mls/gradient.h>
 #include "spread.h"
 #include "step_bias.h"
 #if defined(__GNUC__) && !defined(__clang__)
@@ -185,18 +185,6 @@ static void sum_segments(const scan_job *j, const float *part, float *grad, int 
         for (int64_t i = 0; i < n; i++) grad[i] += part[s * n + i];
 }
 
-/* The host tells of fresh gradients only when it is asked to. */
-static int is_fresh(const mls_call *k, int i)
-{
-    return MLS_HAS(mls, apply_as) && (k->fresh >> i & 1);
-}
-
-static void clear_if_fresh(const mls_call *k, int i)
-{
-    const mls_t x = k->in[i];
-    if (is_fresh(k, i)) memset(x->grad, 0, (size_t)x->count * sizeof *x->grad);
-}
-
 /* The gradient of out, which may not have got any. */
 static const float *gradient_of(const mls_call *k, mls_t out)
 {
@@ -222,14 +210,15 @@ static void scan_backward(const mls_call *k)
         !j.gout)
         return;
     const int whole[] = { A_LOG, SKIP, H0 };
-    for (int i = 0; i < 3; i++) clear_if_fresh(k, whole[i]);
-    j.add_u = !is_fresh(k, U), j.add_raw = !is_fresh(k, RAW), j.add_z = !is_fresh(k, XZ);
+    for (int i = 0; i < 3; i++) mls_clear_if_fresh(k, whole[i]);
+    j.add_u = !mls_is_fresh(k, U), j.add_raw = !mls_is_fresh(k, RAW);
+    j.add_z = !mls_is_fresh(k, XZ);
     j.gu = k->in[U]->grad, j.graw = k->in[RAW]->grad, j.gh0 = k->in[H0]->grad;
     j.gz = k->in[XZ]->grad ? k->in[XZ]->grad + j.E : NULL;
     each_item(&j, code.backward);
     sum_samples(k, &j, code.lanes);
-    sum_segments(&j, j.gb_part, k->in[BM]->grad, !is_fresh(k, BM));
-    sum_segments(&j, j.gc_part, k->in[CM]->grad, !is_fresh(k, CM));
+    sum_segments(&j, j.gb_part, k->in[BM]->grad, !mls_is_fresh(k, BM));
+    sum_segments(&j, j.gc_part, k->in[CM]->grad, !mls_is_fresh(k, CM));
 }
 
 static double scan_flops(const mls_call *k)
@@ -387,8 +376,7 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     mls_t u = mls->tensor(c, T, B, E), past = mls->tensor(c, 1, B, (p->conv - 1) * E);
     const mls_t taps[] = { xz, p->conv_w, p->conv_b, mls->load(c, p->past), mask };
     const mls_t made[] = { u, past };
-    if (MLS_HAS(mls, apply_as)) mls->apply_as(c, MLS_REPEATS, &conv, p, taps, 5, made, 2);
-    else mls->apply(c, &conv, p, taps, 5, made, 2);
+    mls_apply_as(c, MLS_REPEATS, &conv, p, taps, 5, made, 2);
     mls->store(c, p->past, past);
     mls_t rbc = p->x_proj ? mls->linear(c, u, p->x_proj, NULL) : NULL;
     int64_t at = 0;
@@ -413,9 +401,8 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     const mls_t from[INPUTS] = { u, raw, bm, cm, p->a_log, p->skip, xz,
                                  mls->load(c, p->ssm), mask };
     const mls_t to[OUTPUTS] = { y, h1, border };
-    if (MLS_HAS(mls, apply_as))
-        mls->apply_as(c, MLS_WRITES | MLS_OMITS | MLS_FORGETS, &scan, p, from, INPUTS, to, OUTPUTS);
-    else mls->apply(c, &scan, p, from, INPUTS, to, OUTPUTS);
+    mls_apply_as(c, MLS_WRITES | MLS_OMITS | MLS_FORGETS, &scan, p, from, INPUTS, to,
+                 OUTPUTS);
     mls->store(c, p->ssm, h1);
     mls->tap(c, "state", h1, NULL, "state after the chunk, [channel][n]");
     mls_t o = mls->linear(c, y, p->out_proj, NULL);
