@@ -19,7 +19,7 @@ struct mls_leave { struct mls_leave *next; void (*f)(void *arg); void *arg; };
 static char *data_of(mls_block *b) { return (char *)b + ALIGN; }
 
 /* Large blocks ask for large pages: rows of a batch lie many small pages apart, and looking
- * those up costs a scan or a recurrence a quarter of its time.  Only a hint.            */
+ * those up slows whatever walks over time.  Only a hint.                               */
 static mls_block *new_block(mls_arena *a, size_t bytes)
 {
     const size_t align = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : ALIGN;
