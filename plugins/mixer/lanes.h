@@ -57,10 +57,11 @@ FUN VF FN(pick)(VI mask, VF a, VF b)
     return (VF)((mask & (VI)a) | (~mask & (VI)b));
 }
 
-/* 2^x for -126 <= x <= 127, as mls_exp2f but without its range checks. */
+/* 2^x for -126 <= x <= 127, as mls_exp2f but without its range checks; the exponent is
+ * added as a whole number, which leaves the multiplier free. */
 FUN VF FN(pow2)(VF x)
 {
-    const float big = 12582912.0f + 127.0f;
+    const float big = 12582912.0f;
     const VF r = x + big;
     const VF f = x - (r - big);
     VF p = f * 1.3264722049e-3f + 9.6715129970e-3f;
@@ -68,44 +69,28 @@ FUN VF FN(pow2)(VF x)
     p = p * f + 2.4022242078e-1f;
     p = p * f + 6.9314697759e-1f;
     p = p * f + 1.0f;
-    return p * (VF)((VI)r << 23);
+    return (VF)((VI)p + ((VI)r << 23));
 }
 
-/* 2^x for x <= 0; 0 below -126.5. */
+/* 2^x for x <= 0; 0 from -127 on. */
 FUN VF FN(pow2_low)(VF x)
 {
     return FN(pow2)(FN(pick)((VI)(x < -127.0f), (VF){ 0 } - 127.0f, x));
 }
 
-/* e = exp(-|x|), on which softplus and the sigmoid are built. */
+/* e = exp(-|x|), on which the sigmoid is built. */
 FUN VF FN(fade)(VF x)
 {
     return FN(pow2_low)((VF)((VI)x | INT32_MIN) * MLS_LOG2E);
 }
 
-/* sigmoid and softplus, given e = fade(x). */
+/* The sigmoid, given e = fade(x). */
 FUN VF FN(sigmoid_of)(VF x, VF e)
 {
     return FN(pick)((VI)(x > 0.0f), (VF){ 0 } + 1.0f, e) / (1.0f + e);
 }
 
-/* ln(1 + e) = e p(e) for e in [0, 1]; 1.5e-7 of itself. */
-FUN VF FN(softplus_of)(VF x, VF e)
-{
-    VF p = e * -3.2563784825e-3f + 1.9907160967e-2f;
-    p = p * e - 5.7064200836e-2f;
-    p = p * e + 1.0614264694e-1f;
-    p = p * e - 1.5311863106e-1f;
-    p = p * e + 1.9678117258e-1f;
-    p = p * e - 2.4954558871e-1f;
-    p = p * e + 3.3330004035e-1f;
-    p = p * e - 4.9999903993e-1f;
-    p = p * e + 1.0f;
-    return (VF)((VI)(x > 0.0f) & (VI)x) + p * e;
-}
-
 FUN VF FN(sigmoid)(VF x) { return FN(sigmoid_of)(x, FN(fade)(x)); }
-FUN VF FN(softplus)(VF x) { return FN(softplus_of)(x, FN(fade)(x)); }
 
 /* phi = (e^x - 1) / x for x <= 0, given a = e^x; by its series where a - 1 cancels. */
 FUN VF FN(phi)(VF x, VF a)

@@ -36,10 +36,13 @@ typedef struct mamba {
     mls_state *past, *ssm;
 } mamba;
 
+static int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
+
 /* ---- The scan -------------------------------------------------------------------- */
 
 enum { EULER, ZOH, BILINEAR };
-enum { CHUNK = 64, CHANNELS = 64, GROUP = 4, AHEAD = 6 };  /* steps, channels, states;
+enum { CHUNK = 64, CHANNELS = 128, GROUP = 4 };     /* steps, channels and states      */
+enum { SPAN = CHUNK + 2, GROUPS = 4, AHEAD = 6 };   /* GROUPs whose columns are kept;
                                                        rows to fetch before their use */
 enum { TAPS = 64 };                                 /* at most, of the convolution     */
 
@@ -104,8 +107,6 @@ static scan_code code_of(int isa)
     return (scan_code){ 4, rates_plain, forward_item_plain, backward_item_plain,
                             conv_forward_item_plain, conv_backward_item_plain };
 }
-
-static int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
 /* The border tensor is sized for the widest vectors, whatever the machine. */
 static int64_t padded_width(const mamba *p)

@@ -31,12 +31,18 @@ FUN void FN(conv_ahead)(int64_t K, const conv_job *j, int64_t b, int64_t e0, int
         row[K - 1] = FN(conv_row)(j, b, r++, e0);
         FN(ahead)(row[K - 1], B * j->xs, width, 0);
         FN(ahead)(u, B * E, width, 1);
-        for (int64_t c = 0; c < width; c += LANES) {
+        for (int64_t c = 0; c < width; c += WIDE * LANES) {
             const int64_t n = width - c;
-            VF s = FN(take)(j->bias + e0 + c, n);
-            for (int64_t i = 0; i < K; i++)
-                s += FN(take)(j->w + i * E + e0 + c, n) * FN(take)(row[i] + c, n);
-            FN(put)(u + c, s * FN(sigmoid)(s), n);
+            VF s[WIDE], w[WIDE], x[WIDE];
+            FN(take_wide)(j->bias + e0 + c, n, s);
+            for (int64_t q = 0; q < K; q++) {
+                FN(take_wide)(j->w + q * E + e0 + c, n, w);
+                FN(take_wide)(row[q] + c, n, x);
+                EACH s[i] += w[i] * x[i];
+            }
+            FN(sigmoid_wide)(s, w);
+            EACH s[i] *= w[i];
+            FN(give_wide)(u + c, s, n, 0);
         }
     }
     for (int64_t i = 0; i < K - 1; i++)
@@ -70,14 +76,20 @@ FUN void FN(conv_slopes)(int64_t K, const conv_job *j, FN(conv_back) *w, int64_t
             FN(ahead)(x, j->B * j->xs, width, 0);
             FN(ahead)(gu, j->B * j->E, width, 0);
         }
-        for (int64_t k = 0, c = 0; c < width; k++, c += LANES) {
-            w->x[k][t + K - 1] = FN(take)(x + c, width - c);
+        for (int64_t k = 0, c = 0; c < width; k += WIDE, c += WIDE * LANES) {
+            const int64_t n = width - c;
+            VF s[WIDE], g[WIDE], tap[WIDE];
+            FN(take_wide)(x + c, n, s);
+            EACH w->x[k + i][t + K - 1] = s[i];
             if (t < 0) continue;
-            VF s = FN(take)(j->bias + e0 + c, width - c);
-            for (int64_t i = 0; i < K; i++)
-                s += FN(take)(j->w + i * j->E + e0 + c, width - c) * w->x[k][t + i];
-            const VF g = FN(sigmoid)(s);
-            w->d[k][t] = FN(take)(gu + c, width - c) * g * (1.0f + s * (1.0f - g));
+            FN(take_wide)(j->bias + e0 + c, n, s);
+            for (int64_t q = 0; q < K; q++) {
+                FN(take_wide)(j->w + q * j->E + e0 + c, n, tap);
+                EACH s[i] += tap[i] * w->x[k + i][t + q];
+            }
+            FN(sigmoid_wide)(s, g);
+            FN(take_wide)(gu + c, n, tap);
+            EACH w->d[k + i][t] = tap[i] * g[i] * (1.0f + s[i] * (1.0f - g[i]));
         }
     }
 }
