@@ -45,6 +45,35 @@ TARGET static void FN(weave)(const float *x, int64_t n, int64_t d, float by, flo
     }
 }
 
+/* The sums of scores over a short head, without a loop. */
+FUN void FN(score_of)(int d, const float *a, const float *p, float *c)
+{
+    FN(vf) sum[STRIP][PANEL / LANES];
+    MLS_UNROLL(32)
+    for (int e = 0; e < d; e++)
+        for (int r = 0; r < STRIP; r++)
+            for (int v = 0; v < PANEL / LANES; v++) {
+                const FN(vf) b = (FN(vf))((const FN(vu) *)(p + e * PANEL))[v];
+                if (e) sum[r][v] += a[e * STRIP + r] * b;
+                else sum[r][v] = a[r] * b;
+            }
+    for (int r = 0; r < STRIP; r++)
+        for (int v = 0; v < PANEL / LANES; v++)
+            ((FN(vu) *)(c + r * KEYS))[v] = (FN(vu))sum[r][v];
+}
+
+TARGET __attribute__((noinline)) static void FN(score16)(const float *a, const float *p,
+                                                         float *c)
+{
+    FN(score_of)(16, a, p, c);
+}
+
+TARGET __attribute__((noinline)) static void FN(score32)(const float *a, const float *p,
+                                                         float *c)
+{
+    FN(score_of)(32, a, p, c);
+}
+
 TILE(score, 1, STRIP, NULL, 0)
 TILE(mix, KEYS, 1, c, ldc)
 TILE(spread, 1, KEYS, c, ldc)
@@ -58,20 +87,20 @@ FUN FN(vf) FN(larger)(FN(vf) x, FN(vf) y)
     return (FN(vf))((more & (FN(vi))x) | (~more & (FN(vi))y));
 }
 
-/* 2^x for x <= 0, as mls_exp2f: 0 below -126.5 and for -Inf, NaN for NaN. */
+/* 2^x for x <= 127: 0 below -127 and for -Inf, NaN for NaN. */
 FUN FN(vf) FN(power)(FN(vf) x)
 {
     const FN(vf) low = (FN(vf)){ 0 } - 127.0f;
     const FN(vi) under = (FN(vi))(x < low);
     x = (FN(vf))((under & (FN(vi))low) | (~under & (FN(vi))x));
-    const float big = 12582912.0f + 127.0f;
+    const float big = 12582912.0f;
     const FN(vf) r = x + big, f = x - (r - big);
     FN(vf) p = f * 1.3264722049e-3f + 9.6715129970e-3f;
     p = p * f + 5.5507337604e-2f;
     p = p * f + 2.4022242078e-1f;
     p = p * f + 6.9314697759e-1f;
     p = p * f + 1.0f;
-    return p * (FN(vf))((FN(vi))r << 23);
+    return (FN(vf))((FN(vi))p + ((FN(vi))r << 23));
 }
 
 FUN float FN(largest)(const float *x, int64_t n)
@@ -87,23 +116,27 @@ FUN float FN(largest)(const float *x, int64_t n)
     return most;
 }
 
-/* x = 2^(x - top); returns the sum. */
-FUN float FN(powers)(float *x, int64_t n, float top)
+/* x = 2^(x - top), which is added up in *sum. */
+FUN void FN(powers)(float *x, int64_t n, float top, FN(vf) *sum)
 {
-    FN(vf) sum = { 0 }, other = { 0 };
+    FN(vf) one = *sum, other = { 0 };
     for (int64_t i = 0; i < n; i += 2 * LANES) {
         const FN(vf) a = FN(power)(FN(load)(x + i) - top);
         const FN(vf) b = FN(power)(FN(load)(x + i + LANES) - top);
         FN(save)(x + i, a);
         FN(save)(x + i + LANES, b);
-        sum += a;
+        one += a;
         other += b;
     }
-    sum += other;
-    float lane[LANES], total = 0.0f;
+    *sum = one + other;
+}
+
+FUN float FN(total)(FN(vf) sum)
+{
+    float lane[LANES], all = 0.0f;
     FN(save)(lane, sum);
-    for (int l = 0; l < LANES / 2; l++) total += lane[l] + lane[l + LANES / 2];
-    return total;
+    for (int l = 0; l < LANES / 2; l++) all += lane[l] + lane[l + LANES / 2];
+    return all;
 }
 
 FUN void FN(fill)(float *x, int64_t from, int64_t to, float with)
@@ -129,7 +162,9 @@ FUN void FN(scores)(int64_t rows, int64_t d, const float *x, const float *panel,
                     int64_t hi, float *to)
 {
     for (int64_t j = lo; j < hi; j += PANEL)
-        if (rows == STRIP) FN(score)(d, x, panel + j * d, to + j - lo, KEYS);
+        if (rows == STRIP && d == 16) FN(score16)(x, panel + j * d, to + j - lo);
+        else if (rows == STRIP && d == 32) FN(score32)(x, panel + j * d, to + j - lo);
+        else if (rows == STRIP) FN(score)(d, x, panel + j * d, to + j - lo, KEYS);
         else
             for (int64_t r = 0; r < rows; r++)
                 FN(score_row)(d, x + r, panel + j * d, to + r * KEYS + j - lo, KEYS);
@@ -155,8 +190,38 @@ FUN void FN(gather)(int turned, int64_t rows, int64_t width, int64_t kk, const f
 
 /* ---- forward ------------------------------------------------------------------------ */
 
+/* most[j] = the largest |k| of keys 0 to j; turned keys. */
+FUN void FN(norms)(const float *keys, int64_t n, int64_t d, float *most)
+{
+    float top = 0.0f;
+    for (int64_t j = 0; j < n; j += PANEL, keys += PANEL * d) {
+        float square[PANEL] = { 0 };
+        for (int64_t e = 0; e < d; e++)
+            for (int64_t l = 0; l < PANEL; l++)
+                square[l] += keys[e * PANEL + l] * keys[e * PANEL + l];
+        for (int64_t l = 0; l < PANEL; l++) {
+            if (!(square[l] <= top)) top = square[l];
+            most[j + l] = top;
+        }
+    }
+    for (int64_t j = 0; j < n; j++) most[j] = sqrtf(most[j]);
+}
+
+/* Scores of a query that no key can lift over BOUND need no maximum: *top is 0 then, and
+ * else starts at -Inf.  It depends on nothing that the query does not see. */
+FUN float FN(first_top)(const mls_k_attention *a, int64_t i, const float *most)
+{
+    const float *q = a->q + i * a->d, by = a->scale * MLS_LOG2E;
+    int64_t lo, hi;
+    float square = 0.0f;
+    seen(a, i, &lo, &hi);
+    for (int64_t e = 0; e < a->d; e++) square += q[e] * q[e];
+    return sqrtf(square) * most[hi - 1] * by < BOUND ? 0.0f : -INFINITY;
+}
+
 FUN void FN(softmax_row)(const mls_k_attention *a, int64_t i, int64_t j0, int64_t nk,
-                         float *row, float *top, float *sum, float *o, int64_t width)
+                         float *row, int bounded, float *top, FN(vf) *sum, float *o,
+                         int64_t width)
 {
     int64_t c0, c1;
     columns(a, i, j0, nk, &c0, &c1);
@@ -164,27 +229,25 @@ FUN void FN(softmax_row)(const mls_k_attention *a, int64_t i, int64_t j0, int64_
         zero(row, 0, nk);
         return;
     }
-    FN(fill)(row, 0, c0, -INFINITY);
-    FN(fill)(row, c1, nk, -INFINITY);
-    float best = FN(largest)(row, nk);
-    if (*sum > 0.0f) {
-        if (best > *top) {
-            const float shrink = mls_exp2f(*top - best);
-            *sum *= shrink;
-            for (int64_t e = 0; e < width; e++) o[e] *= shrink;
-        } else {
-            best = *top;
-        }
+    if (c0) FN(fill)(row, 0, c0, -INFINITY);
+    if (c1 < nk) FN(fill)(row, c1, nk, -INFINITY);
+    const float best = bounded ? 0.0f : FN(largest)(row, nk);
+    if (best > *top) {
+        const float shrink = mls_exp2f(*top - best);
+        *sum *= shrink;
+        for (int64_t e = 0; e < width; e++) o[e] *= shrink;
+        *top = best;
     }
-    *top = best;
-    *sum += FN(powers)(row, nk, best);
+    FN(powers)(row, nk, *top, sum);
 }
 
 /* What forward keeps in a->work. */
 typedef struct FN(ahead) {
     int64_t width;                  /* d in whole panels                                */
     float *keys, *values;           /* turned; stacked                                  */
-    float *q, *o, *s, top[QUERIES], sum[QUERIES];
+    float *q, *o, *s, *most, top[QUERIES];
+    FN(vf) sum[QUERIES];
+    int   bounded[QUERIES];
 } FN(ahead);
 
 TARGET static void FN(forward_tile)(mls_k_attention *a, FN(ahead) *w, int64_t i0, int64_t nq)
@@ -194,7 +257,11 @@ TARGET static void FN(forward_tile)(mls_k_attention *a, FN(ahead) *w, int64_t i0
     seen(a, i0, &from, &ignored);
     seen(a, i0 + nq - 1, &ignored, &to);
     FN(weave)(a->q + i0 * d, nq, d, a->scale * MLS_LOG2E, w->q);
-    for (int64_t i = 0; i < nq; i++) w->sum[i] = 0.0f;
+    for (int64_t i = 0; i < nq; i++) {
+        w->sum[i] = (FN(vf)){ 0 };
+        w->top[i] = FN(first_top)(a, i0 + i, w->most);
+        w->bounded[i] = w->top[i] == 0.0f;
+    }
     zero(w->o, 0, nq * width);
     for (int64_t j0 = from / PANEL * PANEL; j0 < to; j0 += KEYS)
         for (int64_t r = 0; r < nq; r += STRIP) {
@@ -204,15 +271,16 @@ TARGET static void FN(forward_tile)(mls_k_attention *a, FN(ahead) *w, int64_t i0
             if (lo >= hi) continue;
             FN(scores)(rows, d, w->q + r * d, w->keys, lo, hi, w->s);
             for (int64_t i = 0; i < rows; i++)
-                FN(softmax_row)(a, i0 + r + i, lo, hi - lo, w->s + i * KEYS, w->top + r + i,
-                                w->sum + r + i, w->o + (r + i) * width, width);
+                FN(softmax_row)(a, i0 + r + i, lo, hi - lo, w->s + i * KEYS,
+                                w->bounded[r + i], w->top + r + i, w->sum + r + i,
+                                w->o + (r + i) * width, width);
             FN(gather)(0, rows, width, hi - lo, w->s, w->values, lo, padded(a->n),
                        w->o + r * width);
         }
     for (int64_t i = 0; i < nq; i++) {
-        const float by = 1.0f / w->sum[i];
+        const float sum = FN(total)(w->sum[i]), by = 1.0f / sum;
         for (int64_t e = 0; e < d; e++) a->o[(i0 + i) * d + e] = w->o[i * width + e] * by;
-        a->lse[i0 + i] = w->top[i] + log2f(w->sum[i]);
+        a->lse[i0 + i] = w->top[i] + log2f(sum);
     }
 }
 
@@ -225,7 +293,9 @@ TARGET static void FN(forward)(mls_k_attention *a)
     w.q = w.values + n * w.width;
     w.o = w.q + QUERIES * d;
     w.s = w.o + QUERIES * w.width;
+    w.most = w.s + STRIP * KEYS;
     FN(turn)(a->k, a->n, d, w.keys);
+    FN(norms)(w.keys, n, d, w.most);
     FN(stack)(a->v, a->n, d, w.values);
     for (int64_t i = 0; i < a->m; i += QUERIES)
         FN(forward_tile)(a, &w, i, least(a->m - i, QUERIES));
@@ -242,21 +312,27 @@ typedef struct FN(back) {
     float *dq, *p, *ds;             /* [QUERIES][width], [QUERIES][KEYS]                */
 } FN(back);
 
+/* p = 2^(p - lse) and ds = p (ds - dot); a function of its own, for the registers. */
+TARGET __attribute__((noinline)) static void FN(slopes)(int64_t n, float lse, float dot,
+                                                        float *restrict p,
+                                                        float *restrict ds)
+{
+    for (int64_t j = 0; j < n; j += LANES) {
+        const FN(vf) x = FN(power)(FN(load)(p + j) - lse);
+        FN(save)(p + j, x);
+        FN(save)(ds + j, x * (FN(load)(ds + j) - dot));
+    }
+}
+
 /* p from scores and ds = p (dp - dot) from dp; 0 at keys the query does not see. */
 FUN void FN(slope_row)(const mls_k_attention *a, int64_t i, int64_t j0, int64_t nk, float *p,
                        float *ds, float dot)
 {
     int64_t c0, c1;
     columns(a, i, j0, nk, &c0, &c1);
-    FN(fill)(p, 0, c0, -INFINITY);
-    FN(fill)(p, c1, nk, -INFINITY);
-    zero(ds, 0, c0);
-    zero(ds, c1, nk);
-    for (int64_t j = 0; j < nk; j += LANES) {
-        const FN(vf) x = FN(power)(FN(load)(p + j) - a->lse[i]);
-        FN(save)(p + j, x);
-        FN(save)(ds + j, x * (FN(load)(ds + j) - dot));
-    }
+    if (c0) FN(fill)(p, 0, c0, -INFINITY), zero(ds, 0, c0);
+    if (c1 < nk) FN(fill)(p, c1, nk, -INFINITY), zero(ds, c1, nk);
+    FN(slopes)(nk, a->lse[i], dot, p, ds);
 }
 
 /* Of queries [i0, i0 + nq) those that see one of keys [j, j + rows): [*lo, *hi). */
@@ -299,10 +375,8 @@ TARGET static void FN(backward_tile)(mls_k_attention *a, const FN(back) *w, int6
             FN(scores)(rows, d, w->gs + r * d, w->values, lo, hi, ds + lo - j0);
             for (int64_t i = 0; i < rows; i++) {
                 float *pi = p + i * KEYS, *di = ds + i * KEYS;
-                zero(pi, 0, lo - j0);
-                zero(di, 0, lo - j0);
-                zero(pi, hi - j0, j1 - j0);
-                zero(di, hi - j0, j1 - j0);
+                if (lo > j0) zero(pi, 0, lo - j0), zero(di, 0, lo - j0);
+                if (hi < j1) zero(pi, hi - j0, j1 - j0), zero(di, hi - j0, j1 - j0);
                 FN(slope_row)(a, i0 + r + i, lo, hi - lo, pi + lo - j0, di + lo - j0,
                               dot[r + i]);
             }

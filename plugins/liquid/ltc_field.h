@@ -62,7 +62,7 @@ MLS_INLINE void ltc_split(mls_v8 *t, mls_v8 *f, int calm)
     *t = (mls_v8)((ltc_i8)q << 23);
 }
 
-#define LTC_EACH(R) _Pragma("GCC unroll 8") for (int r = 0; r < R; r++)
+#define LTC_EACH(R) MLS_UNROLL(8) for (int r = 0; r < R; r++)
 
 /* to[r] = 1 + 2^(n[r] + f[r]), all R of them stage by stage. */
 #define LTC_POWER(R, n, f, to, calm)                                                   \

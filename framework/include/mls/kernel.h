@@ -23,6 +23,14 @@ enum { MLS_ISA_PLAIN = 0, MLS_ISA_AVX2 = 1, MLS_ISA_AVX512 = 2 };
 
 #define MLS_INLINE static inline __attribute__((always_inline))
 
+/* Before a loop: n rounds in one.  GCC does it of itself only where n is known. */
+#define MLS_PRAGMA(x) _Pragma(#x)
+#if defined(__clang__)
+#define MLS_UNROLL(n) MLS_PRAGMA(unroll n)
+#else
+#define MLS_UNROLL(n) MLS_PRAGMA(GCC unroll n)
+#endif
+
 #if defined(__x86_64__)
 #define MLS_AVX2 __attribute__((target("avx2,fma,bmi2,f16c")))
 #define MLS_AVX512 \
