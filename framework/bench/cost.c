@@ -156,7 +156,7 @@ static void outer(mls_bench_cost *c, const mls_op *op, const mls_call *k, int ba
 static void attention(mls_bench_cost *c, const mls_op *op, const mls_call *k,
                       int backward)
 {
-    const double D = (double)k->in[0]->dim[2], H = (double)k->out[1]->dim[2],
+    const double D = (double)k->out[0]->dim[2], H = (double)k->out[1]->dim[2],
                  pairs = op->flops(k) / (4.0 * D + 5.0 * H);
     macs(c, (backward ? 5.0 : 2.0) * pairs * D);
     c->exps += pairs * H;

@@ -31,7 +31,10 @@ typedef struct plan {
     int64_t  tables;            /* 1 when all samples are at the same step, else B    */
     float   *work;
     int64_t  slots, room;       /* floats of work in each of the slots                */
-    int      add[2];            /* to the gradients of q and kv                       */
+    const float *q, *kv;        /* rows [T][B] of them, qs and kvs floats apart       */
+    float   *gq, *gkv;          /* their gradients; NULL: nobody wants them           */
+    int64_t  qs, kvs;
+    int      add[2];            /* to gq and gkv                                      */
 } plan;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -72,6 +75,11 @@ static int make_plan(plan *p, const mls_call *k, int backward)
     *p = (plan){ .k = k, .a = r->a, .T = q->dim[0], .B = q->dim[1], .D = r->a.width,
                  .d = r->d, .tables = 1 };
     const int64_t T = p->T, B = p->B, d = p->d;
+    const mls_t kv = k->in[1] ? k->in[1] : q;       /* or q | k | v in one */
+    const int64_t at = k->in[1] ? 0 : p->D;
+    p->q = q->data, p->qs = q->dim[2], p->gq = q->grad;
+    p->kv = kv->data ? kv->data + at : NULL, p->kvs = kv->dim[2];
+    p->gkv = kv->grad ? kv->grad + at : NULL;
     p->step = mls_tape_scratch(k, (size_t)(T * B) * sizeof *p->step);
     p->real = mls_tape_scratch(k, (size_t)B * sizeof *p->real);
     p->before = mls_tape_scratch(k, (size_t)B * sizeof *p->before);
@@ -179,7 +187,7 @@ static int64_t row_at(const plan *p, int64_t b, int64_t r, int64_t h)
 /* The arrays of one (b, h) in slot `slot`, with q, k, v gathered and rotated. */
 static mls_k_attention open_head(const plan *p, int64_t b, int64_t h, int64_t slot)
 {
-    const mls_t q = p->k->in[0], kv = p->k->in[1], past = p->k->in[2];
+    const mls_t past = p->k->in[2];
     const int64_t D = p->D, d = p->d, m = p->real[b], f = fill_of(p, b), n = f + m;
     float *at = p->work + slot * p->room, *gq = at, *gk = gq + m * d, *gv = gk + n * d;
     for (int64_t r = 0; r < f; r++) {
@@ -187,9 +195,9 @@ static mls_k_attention open_head(const plan *p, int64_t b, int64_t h, int64_t sl
         move(gk + r * d, row, d);
         move(gv + r * d, row + D, d);
     }
-    gather(p, b, q->data, D, h * d, gq);
-    gather(p, b, kv->data, 2 * D, h * d, gk + f * d);
-    gather(p, b, kv->data, 2 * D, D + h * d, gv + f * d);
+    gather(p, b, p->q, p->qs, h * d, gq);
+    gather(p, b, p->kv, p->kvs, h * d, gk + f * d);
+    gather(p, b, p->kv, p->kvs, D + h * d, gv + f * d);
     rotate(p, b, gq, 1.0f);
     rotate(p, b, gk + f * d, 1.0f);
     return (mls_k_attention){
@@ -285,8 +293,7 @@ static void state_gradient(const plan *p, int64_t b, int64_t h, const mls_k_atte
 
 static void backward_head(const plan *p, int64_t b, int64_t h, int64_t slot)
 {
-    const mls_t q = p->k->in[0], kv = p->k->in[1], past = p->k->in[2];
-    const mls_t out = p->k->out[0], lse = p->k->out[1];
+    const mls_t past = p->k->in[2], out = p->k->out[0], lse = p->k->out[1];
     const int64_t D = p->D, d = p->d, H = p->a.heads;
     mls_k_attention a = open_head(p, b, h, slot);
     float *g = a.lse + a.m;
@@ -309,14 +316,14 @@ static void backward_head(const plan *p, int64_t b, int64_t h, int64_t slot)
             move_add(to, a.dk + r * d, d);
             move_add(to + D, a.dv + r * d, d);
         }
-    if (kv->grad) {
+    if (p->gkv) {
         rotate(p, b, a.dk + a.first * d, -1.0f);
-        scatter(p, b, a.dk + a.first * d, kv->grad, 2 * D, h * d, p->add[1]);
-        scatter(p, b, a.dv + a.first * d, kv->grad, 2 * D, D + h * d, p->add[1]);
+        scatter(p, b, a.dk + a.first * d, p->gkv, p->kvs, h * d, p->add[1]);
+        scatter(p, b, a.dv + a.first * d, p->gkv, p->kvs, D + h * d, p->add[1]);
     }
-    if (q->grad) {
+    if (p->gq) {
         rotate(p, b, a.dq, -1.0f);
-        scatter(p, b, a.dq, q->grad, D, h * d, p->add[0]);
+        scatter(p, b, a.dq, p->gq, p->qs, h * d, p->add[0]);
     }
 }
 
@@ -335,9 +342,10 @@ static void attention_backward(const mls_call *k)
         /* every head has columns of its own, but masked steps are nobody's */
         const int fresh = k->fresh >> i & 1, whole = i < 2 && !k->in[3];
         if (i < 2) p.add[i] = !(fresh && whole);
-        if (fresh && !whole)
+        if (fresh && !whole && k->in[i])
             memset(k->in[i]->grad, 0, (size_t)k->in[i]->count * sizeof(float));
     }
+    if (!k->in[1]) p.add[1] = p.add[0];
     mls_parfor(p.slots, backward_slot, &p);
 }
 
@@ -370,11 +378,14 @@ static int fits(mls_ctx *c, mls_t q, mls_t kv, const mls_attention *a, mls_state
         mls->fail(c, "attention: window is %lld, expected at least 1", (long long)a->window);
     else if (!a->bidirectional && !past)
         mls->fail(c, "attention: causal attention needs a state for its past");
-    else if (q->dim[2] != a->width || kv->dim[2] != 2 * a->width)
+    else if (!kv && q->dim[2] != 3 * a->width)
+        mls->fail(c, "attention: q | k | v is %lld wide, expected %lld",
+                  (long long)q->dim[2], (long long)(3 * a->width));
+    else if (kv && (q->dim[2] != a->width || kv->dim[2] != 2 * a->width))
         mls->fail(c, "attention: q and kv are %lld and %lld wide, expected %lld and %lld",
                   (long long)q->dim[2], (long long)kv->dim[2], (long long)a->width,
                   (long long)(2 * a->width));
-    else if (q->dim[0] != kv->dim[0] || q->dim[1] != kv->dim[1])
+    else if (kv && (q->dim[0] != kv->dim[0] || q->dim[1] != kv->dim[1]))
         mls->fail(c, "attention: q is [%lld][%lld] steps and samples, kv [%lld][%lld]",
                   (long long)q->dim[0], (long long)q->dim[1], (long long)kv->dim[0],
                   (long long)kv->dim[1]);

@@ -60,7 +60,9 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     attention *p = self;
     const int64_t D = p->a.width;
     mls_t qkv = mls->linear(c, in[0], p->in, p->in_bias);
-    mls_t q = mls->slice(c, qkv, 0, D), kv = mls->slice(c, qkv, D, 2 * D);
+    const int whole = mls->abi_minor >= 2 && !p->mod_b && !p->mod_c;
+    mls_t q = whole ? qkv : mls->slice(c, qkv, 0, D);
+    mls_t kv = whole ? NULL : mls->slice(c, qkv, D, 2 * D);
     if (p->mod_b) {
         mls_t k = mls->binary(c, MLS_ADD, mls->slice(c, kv, 0, D),
                               mls->linear(c, in[1], p->mod_b, NULL));
