@@ -7,7 +7,7 @@
  * Reference: the adaptive gating of the Mamba-Liquid overview, with T kept positive.
  */
 #include <math.h>
-#include <mls/kernel.h>
+#include <mls/gradient.h>
 
 enum { LANES = 8 };
 
@@ -16,109 +16,166 @@ typedef struct gate {
     mls_t wq, wk, w, c, temperature;
 } gate;
 
+enum { Q, K, A, B, W, C, TEMPERATURE, INPUTS };
+enum { ROWS = 64 }; /* of an item: sums over rows have one order, whoever adds */
+
 /* in: q, k, a, b [T][B][n], w [H][n/H], c [1][H], temperature [1][1];
- * out: mixed [T][B][n], g [T][B][H].  One head is one item: it alone writes its own
- * features and weights, so sums have one order. */
+ * out: mixed [T][B][n], g [T][B][H]. */
 typedef struct plan {
     const mls_call *k;
     int64_t rows, H, D;
-    float T;
-    double *dT; /* [H] */
+    float scale;     /* 1 / T */
+    int add[4];      /* to the gradients of q, k, a and b */
+    const float *dy; /* gradient of the mixture */
+    float *part;     /* of each item: dw [n], dc [H], d(1 / scale) [H]; NULL in forward */
 } plan;
 
 static plan make_plan(const mls_call *k)
 {
     const int64_t H = ((const gate *)k->attr)->heads;
-    return (plan){ k,
-                   k->in[0]->dim[0] * k->in[0]->dim[1],
-                   H,
-                   k->in[0]->dim[2] / H,
-                   mls_softplusf(k->in[6]->data[0]),
-                   NULL };
+    return (plan){ .k = k,
+                   .rows = k->in[Q]->dim[0] * k->in[Q]->dim[1],
+                   .H = H,
+                   .D = k->in[Q]->dim[2] / H,
+                   .scale = 1.0f / mls_softplusf(k->in[TEMPERATURE]->data[0]) };
+}
+
+static int64_t item_floats(const plan *p) { return p->H * (p->D + 2); }
+
+MLS_INLINE float sum_of(const float *part, float rest)
+{
+    for (int j = 0; j < LANES; j++) rest += part[j];
+    return rest;
 }
 
 /* sum x y z over n values in a fixed order that vectorises. */
 MLS_INLINE float dot3(const float *x, const float *y, const float *z, int64_t n)
 {
-    float part[LANES] = { 0.0f }, sum = 0.0f;
+    float part[LANES] = { 0.0f }, rest = 0.0f;
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
         for (int j = 0; j < LANES; j++) part[j] += x[i + j] * y[i + j] * z[i + j];
-    for (; i < n; i++) sum += x[i] * y[i] * z[i];
-    for (int j = 0; j < LANES; j++) sum += part[j];
-    return sum;
+    for (; i < n; i++) rest += x[i] * y[i] * z[i];
+    return sum_of(part, rest);
 }
 
-MLS_INLINE void forward_head(int64_t h, void *arg)
+/* sum x (y - z), likewise. */
+MLS_INLINE float dot_apart(const float *x, const float *y, const float *z, int64_t n)
 {
-    const plan *p = arg;
-    const mls_t *in = p->k->in;
-    const int64_t n = p->H * p->D, D = p->D;
-    const float *w = in[4]->data + h * D, c = in[5]->data[h], scale = 1.0f / p->T;
-    for (int64_t r = 0; r < p->rows; r++) {
-        const int64_t at = r * n + h * D;
-        const float *a = in[2]->data + at, *b = in[3]->data + at;
-        float *y = p->k->out[0]->data + at;
-        const float s = dot3(w, in[0]->data + at, in[1]->data + at, D) + c;
-        const float g = mls_sigmoidf(s * scale);
-        p->k->out[1]->data[r * p->H + h] = g;
-        for (int64_t i = 0; i < D; i++) y[i] = g * a[i] + (1.0f - g) * b[i];
-    }
+    float part[LANES] = { 0.0f }, rest = 0.0f;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++) part[j] += x[i + j] * (y[i + j] - z[i + j]);
+    for (; i < n; i++) rest += x[i] * (y[i] - z[i]);
+    return sum_of(part, rest);
 }
 
-MLS_INLINE void backward_head(int64_t h, void *arg)
+/* to = by x y, or to += that; y NULL: 1. */
+MLS_INLINE void give(float *restrict to, int add, float by, const float *restrict x,
+                     const float *restrict y, int64_t n)
+{
+    if (!to) return;
+    if (y && add)
+        for (int64_t i = 0; i < n; i++) to[i] += by * x[i] * y[i];
+    else if (y)
+        for (int64_t i = 0; i < n; i++) to[i] = by * x[i] * y[i];
+    else if (add)
+        for (int64_t i = 0; i < n; i++) to[i] += by * x[i];
+    else
+        for (int64_t i = 0; i < n; i++) to[i] = by * x[i];
+}
+
+MLS_INLINE void forward_rows(int64_t item, void *arg)
 {
     const plan *p = arg;
     const mls_t *in = p->k->in, *out = p->k->out;
-    const int64_t n = p->H * p->D, D = p->D;
-    const float *w = in[4]->data + h * D, scale = 1.0f / p->T, c = in[5]->data[h];
-    float *dw = in[4]->grad ? in[4]->grad + h * D : NULL;
-    double dc = 0.0, dT = 0.0;
-    for (int64_t r = 0; r < p->rows; r++) {
-        const int64_t at = r * n + h * D;
-        const float *q = in[0]->data + at, *k = in[1]->data + at;
-        const float *a = in[2]->data + at, *b = in[3]->data + at,
-                    *dy = out[0]->grad + at;
-        const float g = out[1]->data[r * p->H + h];
-        float dg = out[1]->grad[r * p->H + h];
-        for (int64_t i = 0; i < D; i++) dg += dy[i] * (a[i] - b[i]);
-        const float dz = dg * g * (1.0f - g), ds = dz * scale;
-        const float s = dot3(w, q, k, D) + c;
-        dT -= (double)(ds * s * scale);
-        dc += (double)ds;
-        if (in[0]->grad)
-            for (int64_t i = 0; i < D; i++) in[0]->grad[at + i] += ds * w[i] * k[i];
-        if (in[1]->grad)
-            for (int64_t i = 0; i < D; i++) in[1]->grad[at + i] += ds * w[i] * q[i];
-        if (in[2]->grad)
-            for (int64_t i = 0; i < D; i++) in[2]->grad[at + i] += g * dy[i];
-        if (in[3]->grad)
-            for (int64_t i = 0; i < D; i++) in[3]->grad[at + i] += (1.0f - g) * dy[i];
-        if (dw)
-            for (int64_t i = 0; i < D; i++) dw[i] += ds * q[i] * k[i];
-    }
-    if (in[5]->grad) in[5]->grad[h] += (float)dc;
-    p->dT[h] = dT;
+    const int64_t H = p->H, D = p->D, first = item * ROWS;
+    const int64_t end = first + ROWS < p->rows ? first + ROWS : p->rows;
+    for (int64_t r = first; r < end; r++)
+        for (int64_t h = 0; h < H; h++) {
+            const int64_t at = (r * H + h) * D;
+            const float *a = in[A]->data + at, *b = in[B]->data + at;
+            float *restrict y = out[0]->data + at;
+            const float s = dot3(in[W]->data + h * D, in[Q]->data + at,
+                                 in[K]->data + at, D) + in[C]->data[h];
+            const float g = mls_sigmoidf(s * p->scale);
+            out[1]->data[r * H + h] = g;
+            for (int64_t i = 0; i < D; i++) y[i] = g * a[i] + (1.0f - g) * b[i];
+        }
 }
 
-MLS_KERNEL_BODY(forward_one, forward_head)
-MLS_KERNEL_BODY(backward_one, backward_head)
+MLS_INLINE void backward_rows(int64_t item, void *arg)
+{
+    const plan *p = arg;
+    const mls_t *in = p->k->in, *out = p->k->out;
+    const int64_t H = p->H, D = p->D, first = item * ROWS;
+    const int64_t end = first + ROWS < p->rows ? first + ROWS : p->rows;
+    float *dw = p->part + item * item_floats(p), *dc = dw + H * D, *dT = dc + H;
+    float *grad[4];
+    for (int i = 0; i < 4; i++) grad[i] = in[i]->grad;
+    memset(dw, 0, (size_t)item_floats(p) * sizeof *dw);
+    for (int64_t r = first; r < end; r++)
+        for (int64_t h = 0; h < H; h++) {
+            const int64_t at = (r * H + h) * D;
+            const float *q = in[Q]->data + at, *k = in[K]->data + at;
+            const float *w = in[W]->data + h * D, *dy = p->dy + at;
+            const float g = out[1]->data[r * H + h];
+            const float more = out[1]->grad ? out[1]->grad[r * H + h] : 0.0f;
+            const float dg =
+                dot_apart(dy, in[A]->data + at, in[B]->data + at, D) + more;
+            const float dz = dg * g * (1.0f - g), ds = dz * p->scale;
+            const float s = dot3(w, q, k, D) + in[C]->data[h];
+            dT[h] -= ds * s * p->scale;
+            dc[h] += ds;
+            give(grad[Q] ? grad[Q] + at : NULL, p->add[Q], ds, w, k, D);
+            give(grad[K] ? grad[K] + at : NULL, p->add[K], ds, w, q, D);
+            give(grad[A] ? grad[A] + at : NULL, p->add[A], g, dy, NULL, D);
+            give(grad[B] ? grad[B] + at : NULL, p->add[B], 1.0f - g, dy, NULL, D);
+            give(dw + h * D, 1, ds, q, k, D);
+        }
+}
+
+MLS_KERNEL_BODY(forward_item, forward_rows)
+MLS_KERNEL_BODY(backward_item, backward_rows)
+
+/* Waking threads costs more than a few rows do. */
+static void each_item(plan *p, void (*body)(int64_t, void *))
+{
+    const int64_t items = (p->rows + ROWS - 1) / ROWS;
+    if (p->rows * p->H * p->D >= 200000) mls->parfor(items, body, p);
+    else for (int64_t i = 0; i < items; i++) body(i, p);
+}
 
 static void mix_forward(const mls_call *k)
 {
     plan p = make_plan(k);
-    mls->parfor(p.H, forward_one, &p);
+    each_item(&p, forward_item);
 }
 
 static void mix_backward(const mls_call *k)
 {
     plan p = make_plan(k);
-    p.dT = mls->scratch(k, (size_t)p.H * sizeof *p.dT);
-    if (!p.dT) return;
-    mls->parfor(p.H, backward_one, &p);
+    const int64_t items = (p.rows + ROWS - 1) / ROWS, n = p.H * p.D;
+    p.dy = k->out[0]->grad;
+    if (!p.dy) {        /* only the gate's own gradient came */
+        const size_t bytes = (size_t)k->out[0]->count * sizeof(float);
+        float *zeros = mls->scratch(k, bytes);
+        p.dy = zeros ? memset(zeros, 0, bytes) : NULL;
+    }
+    p.part = mls->scratch(k, (size_t)(items * item_floats(&p)) * sizeof *p.part);
+    if (!p.part || !p.dy) return;
+    for (int i = 0; i < 4; i++) p.add[i] = !mls_is_fresh(k, i);
+    for (int i = W; i < INPUTS; i++) mls_clear_if_fresh(k, i);
+    each_item(&p, backward_item);
+
     double dT = 0.0;
-    for (int64_t h = 0; h < p.H; h++) dT += p.dT[h];
-    mls_t t = k->in[6];
+    for (int64_t m = 0; m < items; m++) {
+        const float *dw = p.part + m * item_floats(&p), *dc = dw + n;
+        for (int64_t i = 0; k->in[W]->grad && i < n; i++) k->in[W]->grad[i] += dw[i];
+        for (int64_t h = 0; k->in[C]->grad && h < p.H; h++) k->in[C]->grad[h] += dc[h];
+        for (int64_t h = 0; h < p.H; h++) dT += (double)dc[p.H + h];
+    }
+    mls_t t = k->in[TEMPERATURE];
     if (t->grad) t->grad[0] += (float)dT * mls_sigmoidf(t->data[0]);
 }
 
@@ -156,8 +213,9 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     mls_t q = mls->linear(c, a, p->wq, NULL), k = mls->linear(c, b, p->wk, NULL);
     const int64_t T = a->dim[0], B = a->dim[1];
     mls_t y = mls->tensor(c, T, B, a->dim[2]), g = mls->tensor(c, T, B, p->heads);
-    MLS_APPLY(c, &mix, p, ((mls_t[]){ q, k, a, b, p->w, p->c, p->temperature }),
-              ((mls_t[]){ y, g }));
+    const mls_t from[INPUTS] = { q, k, a, b, p->w, p->c, p->temperature };
+    const mls_t to[] = { y, g };
+    mls_apply_as(c, MLS_WRITES | MLS_OMITS, &mix, p, from, INPUTS, to, 2);
     mls->tap(c, "gate", g, NULL, "share of a in each head");
     out[0] = y;
 }
