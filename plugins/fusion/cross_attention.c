@@ -23,6 +23,8 @@
 #include <math.h>
 #include <mls/kernel.h>
 
+#include "dot.h"
+
 typedef struct side {
     mls_t      q, kv, out, out_bias;
     mls_state *past;
@@ -65,11 +67,8 @@ static heads heads_of(const mls_call *k)
 MLS_INLINE float logit(const heads *p, int64_t row, int64_t h)
 {
     const mls_t z = p->k->in[2], w = p->k->in[3], c = p->k->in[4];
-    float sum = c->data[h];
-    if (!z) return sum;
-    const float *x = z->data + (row * p->G + h) * p->n, *y = w->data + h * p->n;
-    for (int64_t e = 0; e < p->n; e++) sum += x[e] * y[e];
-    return sum;
+    if (!z) return c->data[h];
+    return c->data[h] + dot(z->data + (row * p->G + h) * p->n, w->data + h * p->n, p->n);
 }
 
 MLS_INLINE void forward_head(int64_t h, void *arg)
@@ -95,8 +94,7 @@ MLS_INLINE void backward_head(int64_t h, void *arg)
         const int64_t at = (r * p->G + h) * p->n;
         const float share = g->data[r * p->G + h], *dy = out->grad + at;
         const float *av = a->data + at, *bv = b->data + at;
-        float dg = g->grad[r * p->G + h];
-        for (int64_t e = 0; e < p->n; e++) dg += dy[e] * (av[e] - bv[e]);
+        const float dg = g->grad[r * p->G + h] + dot_apart(dy, av, bv, p->n);
         if (a->grad)
             for (int64_t e = 0; e < p->n; e++) a->grad[at + e] += share * dy[e];
         if (b->grad)
@@ -144,7 +142,7 @@ static const mls_op mix = { sizeof mix, "cross_attention.mix", mix_forward, mix_
 
 /* in: q [T][B][H d], kv [T][B][2 H d]; out: o [T][B][H d], p [T][B][H H], a row of p the
  * shares of all heads of the other stream.  Rows are independent; an item is some.      */
-enum { ROWS = 16, LANES = 8 };
+enum { ROWS = 16 };
 
 typedef struct step {
     const mls_call *k;
@@ -166,18 +164,6 @@ static int64_t items(const step *s) { return (s->rows + ROWS - 1) / ROWS; }
 static int64_t last_row(const step *s, int64_t item)
 {
     return (item + 1) * ROWS < s->rows ? (item + 1) * ROWS : s->rows;
-}
-
-/* In a fixed order that vectorises. */
-MLS_INLINE float dot(const float *x, const float *y, int64_t n)
-{
-    float part[LANES] = { 0.0f }, sum = 0.0f;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++) part[j] += x[i + j] * y[i + j];
-    for (; i < n; i++) sum += x[i] * y[i];
-    for (int j = 0; j < LANES; j++) sum += part[j];
-    return sum;
 }
 
 MLS_INLINE void add_scaled(float *to, const float *x, float a, int64_t n)

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <mls/gradient.h>
 
-enum { LANES = 8 };
+#include "dot.h"
 
 typedef struct gate {
     int64_t heads;
@@ -41,34 +41,6 @@ static plan make_plan(const mls_call *k)
 }
 
 static int64_t item_floats(const plan *p) { return p->H * (p->D + 2); }
-
-MLS_INLINE float sum_of(const float *part, float rest)
-{
-    for (int j = 0; j < LANES; j++) rest += part[j];
-    return rest;
-}
-
-/* sum x y z over n values in a fixed order that vectorises. */
-MLS_INLINE float dot3(const float *x, const float *y, const float *z, int64_t n)
-{
-    float part[LANES] = { 0.0f }, rest = 0.0f;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++) part[j] += x[i + j] * y[i + j] * z[i + j];
-    for (; i < n; i++) rest += x[i] * y[i] * z[i];
-    return sum_of(part, rest);
-}
-
-/* sum x (y - z), likewise. */
-MLS_INLINE float dot_apart(const float *x, const float *y, const float *z, int64_t n)
-{
-    float part[LANES] = { 0.0f }, rest = 0.0f;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++) part[j] += x[i + j] * (y[i + j] - z[i + j]);
-    for (; i < n; i++) rest += x[i] * (y[i] - z[i]);
-    return sum_of(part, rest);
-}
 
 /* to = by x y, or to += that; y NULL: 1. */
 MLS_INLINE void give(float *restrict to, int add, float by, const float *restrict x,
