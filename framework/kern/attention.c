@@ -64,24 +64,6 @@ MLS_INLINE float lane_sum(const float *lane)
     return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
-/* s = 2^(s - top), and the sum of it. */
-MLS_INLINE float row_exp(float *s, int64_t n, float top)
-{
-    float lane[SUMS] = { 0 };
-    int64_t i = 0;
-    for (; i + SUMS <= n; i += SUMS)
-        for (int l = 0; l < SUMS; l++) {
-            const float p = mls_exp2f(s[i + l] - top);
-            s[i + l] = p;
-            lane[l] += p;
-        }
-    for (; i < n; i++) {
-        s[i] = mls_exp2f(s[i] - top);
-        lane[i % SUMS] += s[i];
-    }
-    return lane_sum(lane);
-}
-
 MLS_INLINE void zero(float *s, int64_t from, int64_t to)
 {
     for (int64_t i = from; i < to; i++) s[i] = 0.0f;
