@@ -81,7 +81,7 @@ static void setup(mls_ctx *c, void *self)
     if (!fits(c, p, E, P)) return;
     const int64_t H = E / P, W = E + 2 * GN;
     p->inner = E;
-    p->o = (outer){ H, p->groups, P, p->state };
+    p->o = (outer){ .heads = H, .groups = p->groups, .size = P, .keys = p->state };
     p->in_proj = mls->weight(c, "in_proj.weight", E + W + H, D, MLS_LINEAR);
     p->conv_w = mls->weight(c, "conv1d.weight", W, K, MLS_LINEAR);
     p->conv_b = mls->weight(c, "conv1d.bias", 1, W,

@@ -24,7 +24,7 @@ enum { SSD_H = 2, SSD_P = 3, SSD_N = 2, SSD_WIDTH = 14 };  /* x | k | q | a | g 
 static void ssd_setup(mls_ctx *c, void *self)
 {
     ssd *p = self;
-    p->o = (outer){ SSD_H, 1, SSD_P, SSD_N };
+    p->o = (outer){ .heads = SSD_H, .groups = 1, .size = SSD_P, .keys = SSD_N };
     p->s = mls->state(c, "ssm", SSD_H * SSD_P * SSD_N, 0.0, NULL, "");
 }
 
@@ -94,7 +94,7 @@ static void twin_setup(mls_ctx *c, void *self)
 {
     enum { D = TIED_D, E = TIED_E, H = TIED_H, N = TIED_N, R = TIED_R };
     twin *p = self;
-    p->o = (outer){ H, 1, E / H, N };
+    p->o = (outer){ .heads = H, .groups = 1, .size = E / H, .keys = N };
     p->in_proj = mls->weight(c, "in_proj.weight", 2 * E, D, MLS_LINEAR);
     p->conv_w = mls->weight(c, "conv1d.weight", E, 4, MLS_LINEAR);
     p->conv_b = mls->weight(c, "conv1d.bias", 1, E, MLS_ZEROS);
