@@ -48,10 +48,14 @@ enum {
 typedef struct outer_job {
     int64_t T, B, H, G, P, N, chunks, cuts; /* cuts: pieces of P that items take    */
     int64_t xs, ks, qs;                     /* floats from row to row               */
+    int64_t panel;                          /* columns that lie together in S       */
     const float *x, *k, *q, *a, *g, *d, *s0, *mask;
     const float *gy;
     float *y, *s1, *border; /* border: S where chunks 1.. begin     */
-    float *gx, *gk, *gq, *ga, *gg, *gd_part, *carry;
+    float *first, *last;    /* S at both ends, as in border         */
+    float *gx, *gk, *gq, *ga, *gg, *gs0, *gd_part;
+    const float *gs1;       /* NULL: none came                      */
+    float *carry;           /* gradient of S, as in border          */
     int add_x, add_k, add_q; /* to what these hold already           */
 } outer_job;
 
@@ -87,22 +91,32 @@ static inline outer_unit outer_unit_of(const outer_job *j, int64_t i)
                          left < CHANNELS ? left : CHANNELS };
 }
 
-/* S of sample b as a unit sees it where a chunk begins: element [n][p] at n P + p. */
+/* Floats in a head's S, in panels of `panel` columns: [P / panel][N][panel]. */
+static inline int64_t outer_room(const outer_job *j)
+{
+    return (j->P + j->panel - 1) / j->panel * j->panel * j->N;
+}
+
+/* Where a unit's panels begin, in an array of S of all samples and heads. */
+static inline int64_t outer_place(const outer_job *j, int64_t b, const outer_unit *u)
+{
+    return (b * j->H + u->head) * outer_room(j) + u->p0 * j->N;
+}
+
+/* A unit's S where a chunk begins, and where it ends. */
 static inline const float *outer_begin(const outer_job *j, int64_t chunk, int64_t b,
                                        const outer_unit *u)
 {
-    const float *base =
-        chunk ? j->border + (chunk - 1) * j->B * j->H * j->N * j->P : j->s0;
-    return base + (b * j->H + u->head) * j->N * j->P + u->p0;
+    const int64_t whole = j->B * j->H * outer_room(j);
+    return (chunk ? j->border + (chunk - 1) * whole : j->first) + outer_place(j, b, u);
 }
 
-/* Likewise where it ends. */
 static inline float *outer_end(const outer_job *j, int64_t chunk, int64_t b,
                                const outer_unit *u)
 {
-    float *base =
-        chunk + 1 < j->chunks ? j->border + chunk * j->B * j->H * j->N * j->P : j->s1;
-    return base + (b * j->H + u->head) * j->N * j->P + u->p0;
+    const int64_t whole = j->B * j->H * outer_room(j);
+    return (chunk + 1 < j->chunks ? j->border + chunk * whole : j->last)
+         + outer_place(j, b, u);
 }
 
 #define LANES 4
@@ -121,6 +135,7 @@ static inline float *outer_end(const outer_job *j, int64_t chunk, int64_t b,
 #endif
 
 typedef struct outer_code {
+    int64_t panel;
     void (*stepwise)(int64_t, void *); /* items: the units of each sample */
     void (*unit)(int64_t, void *), (*group)(int64_t, void *);
     void (*backward)(int64_t, void *); /* items: the groups of each sample */
@@ -130,18 +145,18 @@ static outer_code outer_code_of(int isa)
 {
 #if defined(__x86_64__)
     if (isa == MLS_ISA_AVX512)
-        return (outer_code){ stepwise_avx512, chunked_unit_avx512, chunked_group_avx512,
+        return (outer_code){ 32, stepwise_avx512, chunked_unit_avx512, chunked_group_avx512,
                              backward_item_avx512 };
     if (isa == MLS_ISA_AVX2)
-        return (outer_code){ stepwise_avx2, chunked_unit_avx2, chunked_group_avx2,
+        return (outer_code){ 16, stepwise_avx2, chunked_unit_avx2, chunked_group_avx2,
                              backward_item_avx2 };
 #endif
     (void)isa;
-    return (outer_code){ stepwise_plain, chunked_unit_plain, chunked_group_plain,
+    return (outer_code){ 8, stepwise_plain, chunked_unit_plain, chunked_group_plain,
                          backward_item_plain };
 }
 
-static outer_job outer_job_of(const mls_call *k)
+static outer_job outer_job_of(const mls_call *k, const outer_code *code)
 {
     const outer *p = k->attr;
     const mls_t *in = k->in, x = in[OUTER_X], keys = in[OUTER_K] ? in[OUTER_K] : x,
@@ -149,6 +164,7 @@ static outer_job outer_job_of(const mls_call *k)
     outer_job j = { .T = x->dim[0], .B = x->dim[1], .H = p->heads, .G = p->groups,
                     .P = p->size, .N = p->keys, .xs = x->dim[2], .ks = keys->dim[2],
                     .qs = queries->dim[2] };
+    j.panel = code->panel;
     j.chunks = (j.T + CHUNK - 1) / CHUNK;
     j.cuts = (j.P + CHANNELS - 1) / CHANNELS;
     j.x = x->data + p->x, j.k = keys->data + p->k, j.q = queries->data + p->q;
@@ -159,6 +175,7 @@ static outer_job outer_job_of(const mls_call *k)
     j.s0 = in[OUTER_S]->data;
     j.y = k->out[OUTER_Y]->data, j.s1 = k->out[OUTER_LAST]->data;
     j.border = k->out[OUTER_BORDER]->data;
+    j.first = mls->scratch(k, (size_t)(j.B * j.H * outer_room(&j)) * sizeof(float));
     return j;
 }
 
@@ -173,8 +190,10 @@ static void outer_each(const outer_job *j, int64_t items, void (*body)(int64_t, 
 static void outer_forward(const mls_call *k)
 {
     const outer_code code = outer_code_of(mls->isa);
-    const outer_job j = outer_job_of(k);
+    outer_job j = outer_job_of(k, &code);
     const int64_t units = j.B * j.H * j.cuts, groups = j.B * j.G;
+    j.last = mls->scratch(k, (size_t)(j.B * j.H * outer_room(&j)) * sizeof(float));
+    if (!j.first || !j.last) return;
     if (j.chunks == 1) j.border[0] = 0.0f;
     if (j.T < SHORT || k->flags & MLS_EXACT) outer_each(&j, units, code.stepwise);
     else if (groups < 8) outer_each(&j, units, code.unit);  /* for many threads */
@@ -211,29 +230,24 @@ static void outer_gradients(const mls_call *k, outer_job *j)
         if (in[i]) mls_clear_if_fresh(k, i);
     j->ga = in[OUTER_A] ? in[OUTER_A]->grad : NULL;
     j->gg = in[OUTER_G] ? in[OUTER_G]->grad : NULL;
-}
-
-/* The gradient of an output, or zeros. */
-static float *outer_given(const mls_call *k, int i)
-{
-    const size_t bytes = (size_t)k->out[i]->count * sizeof(float);
-    if (k->out[i]->grad) return k->out[i]->grad;
-    float *zeros = mls->scratch(k, bytes);
-    return zeros ? memset(zeros, 0, bytes) : NULL;
+    j->gs0 = in[OUTER_S]->grad;
+    j->gs1 = k->out[OUTER_LAST]->grad;
 }
 
 static void outer_backward(const mls_call *k)
 {
-    outer_job j = outer_job_of(k);
-    const mls_t s = k->in[OUTER_S], d = k->in[OUTER_D];
-    j.carry = outer_given(k, OUTER_LAST); /* the op's to overwrite */
-    j.gy = outer_given(k, OUTER_Y);
+    const outer_code code = outer_code_of(mls->isa);
+    outer_job j = outer_job_of(k, &code);
+    const mls_t d = k->in[OUTER_D];
+    const size_t gy = (size_t)k->out[OUTER_Y]->count * sizeof(float);
+    float *zeros = k->out[OUTER_Y]->grad ? NULL : mls->scratch(k, gy);
+    j.carry = mls->scratch(k, (size_t)(j.B * j.H * outer_room(&j)) * sizeof(float));
     j.gd_part = mls->scratch(k, (size_t)(j.B * j.H) * sizeof(float));
-    if (!j.carry || !j.gd_part || !j.gy) return;
+    j.gy = zeros ? memset(zeros, 0, gy) : k->out[OUTER_Y]->grad;
+    if (!j.first || !j.carry || !j.gd_part || !j.gy) return;
     memset(j.gd_part, 0, (size_t)(j.B * j.H) * sizeof(float));
     outer_gradients(k, &j);
-    outer_each(&j, j.B * j.G, outer_code_of(mls->isa).backward);
-    for (int64_t i = 0; s->grad && i < s->count; i++) s->grad[i] += j.carry[i];
+    outer_each(&j, j.B * j.G, code.backward);
     for (int64_t i = 0; d && d->grad && i < j.B * j.H; i++)
         d->grad[i % j.H] += j.gd_part[i];
 }
@@ -252,10 +266,12 @@ static mls_t outer_apply(mls_ctx *c, const outer *p, mls_t in[OUTER_INPUTS],
                          mls_state *s, mls_t *last)
 {
     const int64_t T = in[OUTER_X]->dim[0], B = in[OUTER_X]->dim[1];
-    const int64_t whole = p->heads * p->size * p->keys, cuts = (T - 1) / CHUNK;
+    const int64_t panel = outer_code_of(mls->isa).panel, cuts = (T - 1) / CHUNK;
+    const int64_t wide = (p->size + panel - 1) / panel * panel;
     mls_t y = mls->tensor(c, T, B, p->heads * p->size),
-          s1 = mls->tensor(c, 1, B, whole);
-    mls_t border = cuts > 0 ? mls->tensor(c, cuts, B, whole) : mls->tensor(c, 1, 1, 1);
+          s1 = mls->tensor(c, 1, B, p->heads * p->size * p->keys);
+    mls_t border = cuts > 0 ? mls->tensor(c, cuts, B, p->heads * wide * p->keys)
+                            : mls->tensor(c, 1, 1, 1);
     const mls_t out[OUTER_OUTPUTS] = { y, s1, border };
     in[OUTER_S] = mls->load(c, s);
     mls_apply_as(c, MLS_WRITES | MLS_OMITS | MLS_FORGETS, &outer_scan, p, in,

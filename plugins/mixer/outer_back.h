@@ -16,7 +16,7 @@ typedef struct FN(room) {
     outer_times times;
     float x[CHUNK * LDL], xt[CHUNK * CHANNELS];     /* in rows; turned                  */
     float dy[CHUNK * CHANNELS], dyp[CHUNK * CHANNELS], dyt[CHUNK * CHANNELS];
-    float dx[CHUNK * LDL], m[CHUNK * LDL], d[CHUNK * LDL], state[KEYS * CHANNELS];
+    float m[CHUNK * LDL], d[CHUNK * LDL], part[CHUNK * LDL];
     float begin[CHUNK], end[CHUNK];                 /* q_t S dy_t, k_s dS x_s           */
     float both;                                     /* S . dS                           */
 } FN(room);
@@ -29,28 +29,31 @@ FUN float FN(total)(VF x)
     return sum;
 }
 
-/* x in rows and both turned, 0 beyond the chunk and where masked. */
+/* x and dy in the forms that products want, 0 beyond the chunk and where masked. */
 FUN void FN(take_unit)(const outer_job *j, FN(room) *w, int64_t t0, int64_t len, int64_t b,
                        const outer_unit *u)
 {
-    const int64_t at = t0 * j->B + b, head = u->head * j->P + u->p0, n = u->width;
+    const int64_t at = t0 * j->B + b, head = u->head * j->P + u->p0, HP = j->H * j->P;
     const int64_t steps = (len + PANEL - 1) / PANEL * PANEL;
-    const float *x = j->x + at * j->xs + head;
+    const float *x = j->x + at * j->xs + head, *dy = j->gy + at * HP + head;
     float rows[CHUNK * LDL];
-    for (int64_t t = 0; t < steps; t++)
-        for (int64_t c = 0; c < n; c += LANES) {
-            const int64_t left = t < len && !w->times.off[t] ? n - c : 0;
-            FN(save)(w->x + t * LDL + c, FN(take)(x + t * j->B * j->xs + c, left));
-            FN(save)(rows + t * LDL + c,
-                     FN(take)(j->gy + (at + t * j->B) * j->H * j->P + head + c, left));
-        }
-    FN(turn)(w->x, LDL, steps, n, w->xt, CHANNELS * PANEL);
-    FN(turn)(rows, LDL, steps, n, w->dyt, CHANNELS * PANEL);
+    for (int64_t t = 0; t < steps; t++, x += j->B * j->xs, dy += j->B * HP)
+        for (int64_t c = 0; c < u->width; c += PANEL)
+            for (int64_t l = c; l < c + PANEL; l += LANES) {
+                const int64_t left = t < len && !w->times.off[t] ? u->width - l : 0;
+                const VF d = FN(take)(dy + l, left);
+                const int64_t panel = c * CHUNK + t * PANEL + l - c;
+                FN(save)(w->x + t * LDL + l, FN(take)(x + l, left));
+                FN(save)(rows + t * LDL + l, d);
+                FN(save)(w->dy + panel, d);
+                FN(save)(w->dyp + panel, w->times.p[t] * d);
+            }
+    const int64_t columns = (u->width + PANEL - 1) / PANEL * PANEL;
+    FN(turn)(w->x, LDL, steps, columns, w->xt, CHANNELS * PANEL);
+    FN(turn)(rows, LDL, steps, columns, w->dyt, CHANNELS * PANEL);
     w->both = 0.0f;
     memset(w->begin, 0, sizeof w->begin);
     memset(w->end, 0, sizeof w->end);
-    FN(take_panels)(j->gy + at * j->H * j->P + head, j->B * j->H * j->P, &w->times, len, n,
-                    w->dy, w->times.p, w->dyp);
 }
 
 /* X: row s, along t >= s. */
@@ -66,36 +69,48 @@ FUN void FN(pairs)(const FN(room) *w, int64_t len, int64_t width, outer_sums *su
     }
 }
 
+/* dx of the keys of w, and with the last of them to its place. */
+FUN void FN(give_x)(const outer_job *j, const outer_keys *keys, FN(room) *w, int64_t len,
+                    int64_t width, const float *carry, float *gx)
+{
+    const int64_t apart = j->N * PANEL, stride = j->B * j->xs, n0 = keys->n0;
+    const int all = n0 + keys->n == j->N;
+    for (int64_t c = 0; c < width; c += PANEL)
+        for (int64_t s = 0, r; s < len; s += r) {
+            float *sum = w->part + s * LDL + c, *to = gx + s * stride + c;
+            const float *start = n0 ? sum : j->add_x ? to : keys->zeros;
+            r = STRIP(len - s);
+            FN(back)(r, width - c, keys->n, keys->k + s * LDK,
+                     carry + c / PANEL * apart, w->times.ge + s, all ? len - s : 0,
+                     w->m + s * LDL + s, w->dy + c * CHUNK + s * PANEL, start,
+                     n0 ? LDL : j->add_x ? stride : 0, all ? to : sum,
+                     all ? stride : LDL);
+        }
+}
+
 /* What goes through S, by keys of w: S at `from`, dS at `carry`, which is moved on. */
 FUN void FN(through)(const outer_job *j, const outer_keys *keys, FN(room) *w,
                      outer_sums *sums, int64_t len, int64_t width, const float *from,
-                     float *carry)
+                     float *carry, float *gx)
 {
-    const int64_t P = j->P;
+    const int64_t apart = j->N * PANEL, panels = (width + PANEL - 1) / PANEL;
     VF both = { 0 };
-    for (int64_t n = 0; n < keys->n; n++)
-        for (int64_t c = 0; c < width; c += LANES)
-            both += FN(take)(from + n * P + c, width - c)
-                  * FN(take)(carry + n * P + c, width - c);
+    for (int64_t c = 0; c < panels; c++)
+        for (int64_t i = 0; i < keys->n * PANEL; i += LANES)
+            both += FN(load)(from + c * apart + i) * FN(load)(carry + c * apart + i);
     w->both += FN(total)(both);
-    FN(take_state)(carry, P, keys->n, width, w->state);
     for (int64_t t = 0; t < len; t += PANEL)
         for (int64_t n = 0, r; n < keys->n; n += r) {
             const int64_t at = t * KEYS + n * PANEL;
             r = STRIP(keys->n - n);
-            FN(columns)(r, width, from + n * P, P, 1, w->dyt + t * CHANNELS,
+            FN(columns)(r, panels, apart, from + n * PANEL, w->dyt + t * CHANNELS,
                         w->times.p + t, keys->qt + at, w->begin + t, sums->dq + at);
-            FN(columns)(r, width, carry + n * P, P, 1, w->xt + t * CHANNELS,
+            FN(columns)(r, panels, apart, carry + n * PANEL, w->xt + t * CHANNELS,
                         w->times.ge + t, keys->kt + at, w->end + t, sums->dk + at);
         }
-    for (int64_t c = 0; c < width; c += PANEL)
-        for (int64_t s = 0, r; s < len; s += r) {
-            r = STRIP(len - s);
-            FN(rows)(r, keys->n, keys->k + s * LDK, LDK, 1, w->state + c * KEYS,
-                     w->times.ge + s, keys->n0 > 0, w->dx + s * LDL + c, LDL);
-        }
+    if (gx) FN(give_x)(j, keys, w, len, width, carry, gx);
     FN(into_state)(keys->n, width, len, keys->q, LDK, w->dyp, w->times.whole, carry, carry,
-                   P);
+                   apart);
 }
 
 /* The gradients of a and g, and the unit's share of W. */
@@ -127,24 +142,6 @@ FUN void FN(squares)(const outer_job *j, const float *dots, FN(room) *w, outer_s
         if (!times->off[r]) sums->skip += sums->pairs[r * LDL + r];
         end = a * end + g * w->end[r];
     }
-}
-
-/* The rest of dx, and to its place. */
-FUN void FN(give_x)(const outer_job *j, FN(room) *w, int64_t len, int64_t at,
-                    const outer_unit *u)
-{
-    for (int64_t c = 0; c < u->width; c += PANEL)
-        for (int64_t s = 0, r; s < len; s += r) {
-            float *dx = w->dx + s * LDL + c;
-            r = STRIP(len - s);
-            FN(into)(r, len - s, w->m + s * LDL + s, LDL, 1,
-                     w->dy + c * CHUNK + s * PANEL, 1.0f, dx, LDL, dx, LDL);
-        }
-    for (int64_t t = 0; t < len; t++)
-        for (int64_t c = 0; c < u->width; c += LANES)
-            FN(give)(j->gx + (at + t * j->B) * j->xs + u->head * j->P + u->p0 + c,
-                     w->times.off[t] ? (VF){ 0 } : FN(load)(w->dx + t * LDL + c),
-                     u->width - c, j->add_x);
 }
 
 /* to[t][n] = or += what `from` has turned, which is 0 from then on. */
@@ -209,9 +206,10 @@ FUN void FN(through_pairs)(const outer_keys *keys, outer_sums *sums, int64_t len
 FUN void FN(chunk_back)(const outer_job *j, outer_keys *keys, outer_sums *sums,
                         int64_t chunk, int64_t len, int64_t b, const outer_unit *u)
 {
-    const int64_t t0 = chunk * CHUNK, P = j->P, at = t0 * j->B + b;
+    const int64_t t0 = chunk * CHUNK, at = t0 * j->B + b;
     const float *from = outer_begin(j, chunk, b, u);
-    float *carry = j->carry + (b * j->H + u->head) * j->N * P + u->p0;
+    float *carry = j->carry + outer_place(j, b, u),
+          *gx = j->gx ? j->gx + at * j->xs + u->head * j->P + u->p0 : NULL;
     FN(room) w;
     FN(take_times)(j, &w.times, t0, len, b, u);
     FN(weights)(&w.times, len, keys->dots, w.m, w.d);
@@ -219,13 +217,13 @@ FUN void FN(chunk_back)(const outer_job *j, outer_keys *keys, outer_sums *sums,
     FN(pairs)(&w, len, u->width, sums);
     for (int64_t n0 = 0; n0 < j->N; n0 += KEYS) {
         FN(keys_at)(j, keys, t0, len, b, u->group, n0);
-        FN(through)(j, keys, &w, sums, len, u->width, from + n0 * P, carry + n0 * P);
+        FN(through)(j, keys, &w, sums, len, u->width, from + n0 * PANEL,
+                    carry + n0 * PANEL, gx);
         if (j->N > KEYS) FN(flush)(j, keys, sums, len, at, u->group);
     }
     sums->skip = 0.0f;
     FN(squares)(j, keys->dots, &w, sums, len, at, u->head);
     j->gd_part[b * j->H + u->head] += sums->skip;
-    if (j->gx) FN(give_x)(j, &w, len, at, u);
 }
 
 /* One sample, one group: its heads add to the same k and q. */
@@ -239,6 +237,15 @@ TARGET static void FN(backward_item)(int64_t item, void *arg)
     memset(keys.zeros, 0, sizeof keys.zeros);
     memset(&sums, 0, sizeof sums);
     keys.both = 1;
+    for (int64_t i = group * per; i < (group + 1) * per; i++) {
+        const outer_unit u = outer_unit_of(j, i);
+        FN(fold_state)(j, b, &u, j->s0, j->first);
+        if (j->gs1) FN(fold_state)(j, b, &u, j->gs1, j->carry);
+        else
+            memset(j->carry + outer_place(j, b, &u), 0,
+                   (size_t)((u.width + PANEL - 1) / PANEL * PANEL * j->N)
+                       * sizeof *j->carry);
+    }
     for (int64_t chunk = j->chunks - 1; chunk >= 0; chunk--) {
         const int64_t t0 = chunk * CHUNK, len = j->T - t0 < CHUNK ? j->T - t0 : CHUNK;
         FN(dots)(j, &keys, t0, len, b, group);
@@ -252,5 +259,9 @@ TARGET static void FN(backward_item)(int64_t item, void *arg)
             FN(through_pairs)(&keys, &sums, len);
             FN(flush)(j, &keys, &sums, len, t0 * j->B + b, group);
         }
+    }
+    for (int64_t i = group * per; j->gs0 && i < (group + 1) * per; i++) {
+        const outer_unit u = outer_unit_of(j, i);
+        FN(unfold_state)(j, b, &u, j->carry, j->gs0, 1);
     }
 }

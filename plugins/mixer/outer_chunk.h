@@ -64,7 +64,7 @@ FUN void FN(take_times)(const outer_job *j, outer_times *w, int64_t t0, int64_t 
         const int64_t at = (t0 + t) * j->B + b, i = at * j->H + u->head;
         w->off[t] = j->mask && j->mask[at] == 0.0f;
         w->a[t] = j->a && !w->off[t] ? j->a[i] : 1.0f;
-        w->g[t] = j->g && !w->off[t] ? j->g[i] : 1.0f;
+        w->g[t] = w->off[t] ? 0.0f : j->g ? j->g[i] : 1.0f;
         w->p[t] = p *= w->a[t];
     }
     w->whole = p;
@@ -112,54 +112,38 @@ FUN void FN(take_panels)(const float *from, int64_t stride, const outer_times *w
             }
 }
 
-/* Rows of S as panels [width / PANEL][KEYS][PANEL]. */
-FUN void FN(take_state)(const float *from, int64_t P, int64_t rows, int64_t width,
-                        float *to)
-{
-    for (int64_t n = 0; n < rows; n++, from += P)
-        for (int64_t c = 0; c < width; c += PANEL)
-            for (int64_t l = 0; l < PANEL; l += LANES)
-                FN(save)(to + c * KEYS + n * PANEL + l,
-                         FN(take)(from + c + l, width - c - l));
-}
-
 FUN void FN(chunk_unit)(const outer_job *j, outer_keys *w, int64_t chunk, int64_t len,
                         int64_t b, const outer_unit *u)
 {
-    const int64_t t0 = chunk * CHUNK, P = j->P, at = t0 * j->B + b,
-                  head = u->head * P + u->p0;
+    const int64_t at = chunk * CHUNK * j->B + b, stride = j->B * j->H * j->P,
+                  head = u->head * j->P + u->p0, apart = j->N * PANEL;
     const float *from = outer_begin(j, chunk, b, u);
-    float *to = outer_end(j, chunk, b, u);
-    float x[CHANNELS * CHUNK], xe[CHANNELS * CHUNK], y[CHUNK * LDL], m[CHUNK * LDL];
-    float state[KEYS * CHANNELS];
+    float *to = outer_end(j, chunk, b, u), *y = j->y + at * j->H * j->P + head;
+    float x[CHANNELS * CHUNK], xe[CHANNELS * CHUNK], m[CHUNK * LDL], part[CHUNK * LDL];
     outer_times times;
 
-    FN(take_times)(j, &times, t0, len, b, u);
+    FN(take_times)(j, &times, chunk * CHUNK, len, b, u);
     FN(weights)(&times, len, w->dots, m, NULL);
     FN(take_panels)(j->x + at * j->xs + head, j->B * j->xs, &times, len, u->width, x,
                     times.ge, xe);
     for (int64_t n0 = 0; n0 < j->N; n0 += KEYS) {
-        FN(keys_at)(j, w, t0, len, b, u->group, n0);
-        FN(take_state)(from + n0 * P, P, w->n, u->width, state);
+        FN(keys_at)(j, w, chunk * CHUNK, len, b, u->group, n0);
+        const int all = n0 + w->n == j->N;
         for (int64_t c = 0; c < u->width; c += PANEL)
             for (int64_t t = 0, r; t < len; t += r) {
+                float *sum = part + t * LDL + c;    /* of earlier keys, if any */
                 r = STRIP(len - t);
-                FN(rows)(r, w->n, w->q + t * LDK, LDK, 1, state + c * KEYS, times.p + t,
-                         n0 > 0, y + t * LDL + c, LDL);
+                FN(ahead)(r, all ? u->width - c : PANEL, w->n, w->q + t * LDK,
+                          from + c / PANEL * apart + n0 * PANEL, times.p + t,
+                          all ? t + r : 0, m + t, x + c * CHUNK, n0 ? sum : w->zeros,
+                          n0 ? LDL : 0, all ? y + t * stride + c : sum,
+                          all ? stride : LDL);
             }
-        FN(into_state)(w->n, u->width, len, w->k, LDK, xe, times.whole, from + n0 * P,
-                       to + n0 * P, P);
+        FN(into_state)(w->n, u->width, len, w->k, LDK, xe, times.whole,
+                       from + n0 * PANEL, to + n0 * PANEL, apart);
     }
-    for (int64_t c = 0; c < u->width; c += PANEL)
-        for (int64_t t = 0, r; t < len; t += r) {
-            float *yt = y + t * LDL + c;
-            r = STRIP(len - t);
-            FN(into)(r, t + r, m + t, 1, LDL, x + c * CHUNK, 1.0f, yt, LDL, yt, LDL);
-        }
-    for (int64_t t = 0; t < len; t++)
-        for (int64_t c = 0; c < u->width; c += LANES)
-            FN(put)(j->y + (at + t * j->B) * j->H * P + head + c,
-                    times.off[t] ? (VF){ 0 } : FN(load)(y + t * LDL + c), u->width - c);
+    for (int64_t t = 0; j->mask && t < len; t++)
+        if (times.off[t]) memset(y + t * stride, 0, (size_t)u->width * sizeof *y);
 }
 
 /* Units `first` to `end` of a sample, all of one group. */
@@ -169,6 +153,10 @@ TARGET static void FN(chunked)(const outer_job *j, int64_t b, int64_t first, int
     memset(w.dots, 0, sizeof w.dots);   /* what lies before a panel is read, times 0 */
     memset(w.zeros, 0, sizeof w.zeros);
     w.both = 0;
+    for (int64_t i = first; i < end; i++) {
+        const outer_unit u = outer_unit_of(j, i);
+        FN(fold_state)(j, b, &u, j->s0, j->first);
+    }
     for (int64_t chunk = 0; chunk < j->chunks; chunk++) {
         const int64_t t0 = chunk * CHUNK, len = j->T - t0 < CHUNK ? j->T - t0 : CHUNK;
         FN(dots)(j, &w, t0, len, b, outer_unit_of(j, first).group);
@@ -176,6 +164,10 @@ TARGET static void FN(chunked)(const outer_job *j, int64_t b, int64_t first, int
             const outer_unit u = outer_unit_of(j, i);
             FN(chunk_unit)(j, &w, chunk, len, b, &u);
         }
+    }
+    for (int64_t i = first; i < end; i++) {
+        const outer_unit u = outer_unit_of(j, i);
+        FN(unfold_state)(j, b, &u, j->last, j->s1, 0);
     }
 }
 

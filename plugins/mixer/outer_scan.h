@@ -54,49 +54,45 @@ FUN void FN(prepare)(const outer_job *j, int64_t t0, int64_t len, int64_t b,
     }
 }
 
-FUN void FN(take_rows)(const float *from, int64_t P, int64_t rows, int64_t width, VF *s)
-{
-    for (int64_t g = 0; g < GROUP; g++) {
-        s[g] = (VF){ 0 };
-        if (g < rows) s[g] = FN(take)(from + g * P, width);
-    }
-}
-
 TARGET static void FN(stepwise)(int64_t item, void *arg)
 {
     const outer_job *j = arg;
     const outer_unit u = outer_unit_of(j, item % (j->H * j->cuts));
-    const int64_t b = item / (j->H * j->cuts), P = j->P;
+    const int64_t b = item / (j->H * j->cuts), N = j->N;
     VF x[BLOCKS][CHUNK], y[BLOCKS][CHUNK];
     float a[CHUNK], K[CHUNK][GROUP], Q[CHUNK][GROUP];
 
+    FN(fold_state)(j, b, &u, j->s0, j->first);
     for (int64_t chunk = 0; chunk < j->chunks; chunk++) {
         const int64_t t0 = chunk * CHUNK, len = j->T - t0 < CHUNK ? j->T - t0 : CHUNK;
-        const int64_t row = t0 * j->B + b, keys = u.group * j->N;
+        const int64_t row = t0 * j->B + b, keys = u.group * N;
         const float *from = outer_begin(j, chunk, b, &u);
         float *to = outer_end(j, chunk, b, &u);
         FN(prepare)(j, t0, len, b, &u, a, x, y);
-        for (int64_t n = 0; n < j->N; n += GROUP) {
-            FN(few)(j->k + row * j->ks + keys + n, j->B * j->ks, len, j->N - n, K);
-            FN(few)(j->q + row * j->qs + keys + n, j->B * j->qs, len, j->N - n, Q);
+        for (int64_t n = 0; n < N; n += GROUP) {
+            FN(few)(j->k + row * j->ks + keys + n, j->B * j->ks, len, N - n, K);
+            FN(few)(j->q + row * j->qs + keys + n, j->B * j->qs, len, N - n, Q);
             for (int64_t k = 0; k * LANES < u.width; k++) {
-                const int64_t c = k * LANES, width = u.width - c;
-                VF s[GROUP];
-                FN(take_rows)(from + n * P + c, P, j->N - n, width, s);
+                const int64_t c = k * LANES;
+                const int64_t at = c / PANEL * (N * PANEL) + n * PANEL + c % PANEL;
+                VF s[GROUP] = { { 0 } };
+                for (int64_t g = 0; g < GROUP && n + g < N; g++)
+                    s[g] = FN(load)(from + at + g * PANEL);
                 FN(advance)(len, a, x[k], K, Q, s, y[k]);
-                for (int64_t g = 0; g < GROUP && n + g < j->N; g++)
-                    FN(put)(to + (n + g) * P + c, s[g], width);
+                for (int64_t g = 0; g < GROUP && n + g < N; g++)
+                    FN(save)(to + at + g * PANEL, s[g]);
             }
         }
         for (int64_t t = 0; t < len; t++) {
             const int64_t at = (t0 + t) * j->B + b;
             const int off = j->mask && j->mask[at] == 0.0f;
-            float *out = j->y + (at * j->H + u.head) * P + u.p0;
+            float *out = j->y + (at * j->H + u.head) * j->P + u.p0;
             for (int64_t k = 0; k * LANES < u.width; k++)
                 FN(put)
                 (out + k * LANES, off ? (VF){ 0 } : y[k][t], u.width - k * LANES);
         }
     }
+    FN(unfold_state)(j, b, &u, j->last, j->s1, 0);
 }
 
 #undef BLOCKS

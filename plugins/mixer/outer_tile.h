@@ -7,75 +7,100 @@
  */
 #define PANEL (2 * LANES)
 
+#define ROWS_1(X) X(0)
+#define ROWS_4(X) X(0) X(1) X(2) X(3)
+#define ROWS_6(X) ROWS_4(X) X(4) X(5)
+
+/* Names in place of arrays: GCC keeps these in registers from end to end. */
+#define ZERO(r) VF u##r = { 0 }, v##r = { 0 };
+#define PLUS(r) u##r += a[r * ra] * b0, v##r += a[r * ra] * b1;
 #define SUM(R)                                                                           \
-    VF acc[R][2];                                                                        \
-    for (int r = 0; r < R; r++) acc[r][0] = acc[r][1] = (VF){ 0 };                       \
     for (int64_t k = 0; k < kk; k++, a += ka, b += PANEL) {                              \
         const VF b0 = FN(load)(b), b1 = FN(load)(b + LANES);                             \
-        for (int r = 0; r < R; r++) {                                                    \
-            const float x = a[r * ra];                                                   \
-            acc[r][0] += x * b0, acc[r][1] += x * b1;                                    \
-        }                                                                                \
+        ROWS_##R(PLUS)                                                                   \
     }
 
 /* c = f start + acc */
-#define TILE_INTO(name, R)                                                               \
-    TARGET __attribute__((noinline)) static void FN(name)(                               \
+#define INTO(r)                                                                          \
+    FN(save)(c + r * ldc, f * FN(load)(start + r * lds) + u##r);                         \
+    FN(save)(c + r * ldc + LANES, f * FN(load)(start + r * lds + LANES) + v##r);
+#define TILE_INTO(R)                                                                     \
+    TARGET __attribute__((noinline)) static void FN(into_##R)(                           \
         int64_t kk, const float *a, int64_t ra, int64_t ka, const float *b, float f,     \
         const float *start, int64_t lds, float *c, int64_t ldc)                          \
     {                                                                                    \
+        ROWS_##R(ZERO)                                                                   \
         SUM(R)                                                                           \
-        for (int r = 0; r < R; r++, c += ldc, start += lds) {                            \
-            FN(save)(c, f * FN(load)(start) + acc[r][0]);                                \
-            FN(save)(c + LANES, f * FN(load)(start + LANES) + acc[r][1]);                \
-        }                                                                                \
+        ROWS_##R(INTO)                                                                   \
     }
 
-/* c = (add ? c : 0) + scale[r] acc */
-#define TILE_ROWS(name, R)                                                               \
-    TARGET __attribute__((noinline)) static void FN(name)(                               \
-        int64_t kk, const float *a, int64_t ra, int64_t ka, const float *b,              \
-        const float *scale, int add, float *c, int64_t ldc)                              \
+/* c = start + scale[r] acc + the sum over a2 and b2; rows of a are LDK apart */
+#define SCALED(r) u##r *= scale[r], v##r *= scale[r];
+#define TILE_PAIR(name, R, ra2, ka2)                                                     \
+    TARGET __attribute__((noinline)) static void FN(name##_##R)(                         \
+        int64_t kk, const float *a, const float *b, const float *scale, int64_t kk2,     \
+        const float *a2, const float *b2, const float *start, int64_t lds, float *c,     \
+        int64_t ldc)                                                                     \
     {                                                                                    \
-        SUM(R)                                                                           \
-        for (int r = 0; r < R; r++, c += ldc) {                                          \
-            VF c0 = { 0 }, c1 = { 0 };                                                   \
-            if (add) c0 = FN(load)(c), c1 = FN(load)(c + LANES);                         \
-            FN(save)(c, c0 + scale[r] * acc[r][0]);                                      \
-            FN(save)(c + LANES, c1 + scale[r] * acc[r][1]);                              \
+        const float f = 1.0f;                                                            \
+        ROWS_##R(ZERO)                                                                   \
+        {                                                                                \
+            const int64_t ra = LDK, ka = 1;                                              \
+            SUM(R)                                                                       \
         }                                                                                \
+        ROWS_##R(SCALED)                                                                 \
+        kk = kk2, a = a2, b = b2;                                                        \
+        {                                                                                \
+            const int64_t ra = ra2, ka = ka2;                                            \
+            SUM(R)                                                                       \
+        }                                                                                \
+        ROWS_##R(INTO)                                                                   \
     }
 
-/* c += scale[.] acc and sum[.] += z[r][.] acc; c and z: rows of PANEL floats */
-#define TILE_COLUMNS(name, R)                                                            \
-    TARGET __attribute__((noinline)) static void FN(name)(                               \
-        int64_t kk, const float *a, int64_t ra, int64_t ka, const float *b,              \
+/* c += scale[.] acc and sum[.] += z[r][.] acc; c and z: rows of PANEL floats.  a: rows of
+ * panels as S has them, `apart` from one to the next, kk in all */
+#define COLUMN(r)                                                                        \
+    t0 += FN(load)(z + r * PANEL) * u##r, t1 += FN(load)(z + r * PANEL + LANES) * v##r;  \
+    FN(save)(c + r * PANEL, FN(load)(c + r * PANEL) + s0 * u##r);                        \
+    FN(save)(c + r * PANEL + LANES, FN(load)(c + r * PANEL + LANES) + s1 * v##r);
+#define TILE_COLUMNS(R)                                                                  \
+    TARGET __attribute__((noinline)) static void FN(columns_##R)(                        \
+        int64_t panels, int64_t apart, const float *from, const float *b,                \
         const float *scale, const float *z, float *sum, float *c)                        \
     {                                                                                    \
-        SUM(R)                                                                           \
+        const int64_t kk = PANEL, ra = PANEL, ka = 1;                                    \
+        ROWS_##R(ZERO)                                                                   \
+        for (; panels > 0; panels--, from += apart) {                                    \
+            const float *a = from;                                                       \
+            SUM(R)                                                                       \
+        }                                                                                \
         const VF s0 = FN(load)(scale), s1 = FN(load)(scale + LANES);                     \
         VF t0 = FN(load)(sum), t1 = FN(load)(sum + LANES);                               \
-        for (int r = 0; r < R; r++, c += PANEL, z += PANEL) {                            \
-            t0 += FN(load)(z) * acc[r][0], t1 += FN(load)(z + LANES) * acc[r][1];        \
-            FN(save)(c, FN(load)(c) + s0 * acc[r][0]);                                   \
-            FN(save)(c + LANES, FN(load)(c + LANES) + s1 * acc[r][1]);                   \
-        }                                                                                \
+        ROWS_##R(COLUMN)                                                                 \
         FN(save)(sum, t0), FN(save)(sum + LANES, t1);                                    \
     }
 
-TILE_INTO(into_6, 6)
-TILE_INTO(into_4, 4)
-TILE_INTO(into_1, 1)
-TILE_ROWS(rows_6, 6)
-TILE_ROWS(rows_4, 4)
-TILE_ROWS(rows_1, 1)
-TILE_COLUMNS(columns_6, 6)
-TILE_COLUMNS(columns_4, 4)
-TILE_COLUMNS(columns_1, 1)
+#define TILES(R)                                                                         \
+    TILE_INTO(R)                                                                         \
+    TILE_PAIR(ahead, R, 1, LDL)                                                          \
+    TILE_PAIR(back, R, LDL, 1)                                                           \
+    TILE_COLUMNS(R)
+TILES(6)
+TILES(4)
+TILES(1)
+#undef ROWS_1
+#undef ROWS_4
+#undef ROWS_6
+#undef ZERO
+#undef PLUS
 #undef SUM
+#undef INTO
 #undef TILE_INTO
-#undef TILE_ROWS
+#undef SCALED
+#undef TILE_PAIR
+#undef COLUMN
 #undef TILE_COLUMNS
+#undef TILES
 
 /* Rows to take next: what keeps enough sums busy. */
 #define STRIP(left) ((left) >= 6 && (left) != 8 ? 6 : (left) >= 4 ? 4 : 1)
@@ -89,47 +114,79 @@ FUN void FN(into)(int64_t rows, int64_t kk, const float *a, int64_t ra, int64_t 
     else FN(into_1)(kk, a, ra, ka, b, f, start, lds, c, ldc);
 }
 
-FUN void FN(rows)(int64_t rows, int64_t kk, const float *a, int64_t ra, int64_t ka,
-                  const float *b, const float *scale, int add, float *c, int64_t ldc)
-{
-    if (rows == 6) FN(rows_6)(kk, a, ra, ka, b, scale, add, c, ldc);
-    else if (rows == 4) FN(rows_4)(kk, a, ra, ka, b, scale, add, c, ldc);
-    else FN(rows_1)(kk, a, ra, ka, b, scale, add, c, ldc);
-}
+/* c has `width` columns from here on: of fewer than a panel, the rest goes nowhere. */
+#define PAIR(name)                                                                       \
+    FUN void FN(name)(int64_t rows, int64_t width, int64_t kk, const float *a,           \
+                      const float *b, const float *scale, int64_t kk2, const float *a2,  \
+                      const float *b2, const float *start, int64_t lds, float *c,        \
+                      int64_t ldc)                                                       \
+    {                                                                                    \
+        float part[6 * PANEL], *to = width < PANEL ? part : c;                           \
+        const int64_t ld = width < PANEL ? PANEL : ldc;                                  \
+        if (width < PANEL && lds == ldc) {                                               \
+            for (int64_t r = 0; r < rows; r++)                                           \
+                for (int64_t l = 0; l < PANEL; l += LANES)                               \
+                    FN(save)(part + r * PANEL + l,                                       \
+                             FN(take)(start + r * lds + l, width - l));                  \
+            start = part, lds = PANEL;                                                   \
+        }                                                                                \
+        if (rows == 6)                                                                   \
+            FN(name##_6)(kk, a, b, scale, kk2, a2, b2, start, lds, to, ld);              \
+        else if (rows == 4)                                                              \
+            FN(name##_4)(kk, a, b, scale, kk2, a2, b2, start, lds, to, ld);              \
+        else FN(name##_1)(kk, a, b, scale, kk2, a2, b2, start, lds, to, ld);             \
+        for (int64_t r = 0; width < PANEL && r < rows; r++)                              \
+            for (int64_t l = 0; l < PANEL; l += LANES)                                   \
+                FN(put)(c + r * ldc + l, FN(load)(part + r * PANEL + l), width - l);     \
+    }
+PAIR(ahead)
+PAIR(back)
+#undef PAIR
 
-FUN void FN(columns)(int64_t rows, int64_t kk, const float *a, int64_t ra, int64_t ka,
+FUN void FN(columns)(int64_t rows, int64_t panels, int64_t apart, const float *a,
                      const float *b, const float *scale, const float *z, float *sum,
                      float *c)
 {
-    if (rows == 6) FN(columns_6)(kk, a, ra, ka, b, scale, z, sum, c);
-    else if (rows == 4) FN(columns_4)(kk, a, ra, ka, b, scale, z, sum, c);
-    else FN(columns_1)(kk, a, ra, ka, b, scale, z, sum, c);
+    if (rows == 6) FN(columns_6)(panels, apart, a, b, scale, z, sum, c);
+    else if (rows == 4) FN(columns_4)(panels, apart, a, b, scale, z, sum, c);
+    else FN(columns_1)(panels, apart, a, b, scale, z, sum, c);
 }
 
-/* to = f from + sum_k a[n + k ka] b[k], for all rows n of S: b is [width / PANEL][CHUNK]
- * [PANEL].  A panel that S has only a part of goes through memory of its own. */
+/* to = f from + sum_k a[n + k ka] b[k], for `rows` rows of the panels of S, which are
+ * `apart`: b is [width / PANEL][CHUNK][PANEL]. */
 FUN void FN(into_state)(int64_t rows, int64_t width, int64_t kk, const float *a, int64_t ka,
-                        const float *b, float f, const float *from, float *to, int64_t P)
+                        const float *b, float f, const float *from, float *to,
+                        int64_t apart)
 {
     for (int64_t c = 0; c < width; c += PANEL, b += CHUNK * PANEL)
         for (int64_t n = 0, r; n < rows; n += r) {
-            const float *start = from + n * P + c;
-            float *end = to + n * P + c, part[6 * PANEL];
+            const int64_t at = c / PANEL * apart + n * PANEL;
             r = STRIP(rows - n);
-            if (width - c >= PANEL) {
-                FN(into)(r, kk, a + n, 1, ka, b, f, start, P, end, P);
-                continue;
-            }
-            for (int64_t i = 0; i < r; i++)
-                for (int64_t l = 0; l < PANEL; l += LANES)
-                    FN(save)(part + i * PANEL + l,
-                             FN(take)(start + i * P + l, width - c - l));
-            FN(into)(r, kk, a + n, 1, ka, b, f, part, PANEL, part, PANEL);
-            for (int64_t i = 0; i < r; i++)
-                for (int64_t l = 0; l < PANEL; l += LANES)
-                    FN(put)(end + i * P + l, FN(load)(part + i * PANEL + l),
-                            width - c - l);
+            FN(into)(r, kk, a + n, 1, ka, b, f, from + at, PANEL, to + at, PANEL);
         }
+}
+
+/* S of a unit from [H][N][P] of each sample to panels, 0 beyond P. */
+FUN void FN(fold_state)(const outer_job *j, int64_t b, const outer_unit *u,
+                        const float *from, float *to)
+{
+    from += (b * j->H + u->head) * j->N * j->P + u->p0;
+    to += outer_place(j, b, u);
+    for (int64_t c = 0; c < u->width; c += PANEL)
+        for (int64_t n = 0; n < j->N; n++, to += PANEL)
+            for (int64_t l = 0; l < PANEL; l += LANES)
+                FN(save)(to + l, FN(take)(from + n * j->P + c + l, u->width - c - l));
+}
+
+FUN void FN(unfold_state)(const outer_job *j, int64_t b, const outer_unit *u,
+                          const float *from, float *to, int add)
+{
+    from += outer_place(j, b, u);
+    to += (b * j->H + u->head) * j->N * j->P + u->p0;
+    for (int64_t c = 0; c < u->width; c += PANEL)
+        for (int64_t n = 0; n < j->N; n++, from += PANEL)
+            for (int64_t l = 0; l < PANEL; l += LANES)
+                FN(give)(to + n * j->P + c + l, FN(load)(from + l), u->width - c - l, add);
 }
 
 /* 4 x 4, in place. */
