@@ -40,7 +40,8 @@ enum {
     CHANNELS = 64,
     GROUP = 4,  /* steps, columns and rows of S at a time, */
     KEYS = 128, /* rows in products,                       */
-    SHORT = 12, /* and steps that are taken one by one     */
+    SHORT = 12, /* steps that are taken one by one,        */
+    AHEAD = 6,  /* and rows to fetch before their use      */
     LDK = KEYS + 16,
     LDL = CHUNK + 16 /* rows that do not fall on each other in the cache */
 };

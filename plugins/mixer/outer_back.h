@@ -37,7 +37,9 @@ FUN void FN(take_unit)(const outer_job *j, FN(room) *w, int64_t t0, int64_t len,
     const int64_t steps = (len + PANEL - 1) / PANEL * PANEL;
     const float *x = j->x + at * j->xs + head, *dy = j->gy + at * HP + head;
     float rows[CHUNK * LDL];
-    for (int64_t t = 0; t < steps; t++, x += j->B * j->xs, dy += j->B * HP)
+    for (int64_t t = 0; t < steps; t++, x += j->B * j->xs, dy += j->B * HP) {
+        FN(foresee)(x, j->B * j->xs, u->width);
+        FN(foresee)(dy, j->B * HP, u->width);
         for (int64_t c = 0; c < u->width; c += PANEL)
             for (int64_t l = c; l < c + PANEL; l += LANES) {
                 const int64_t left = t < len && !w->times.off[t] ? u->width - l : 0;
@@ -48,6 +50,7 @@ FUN void FN(take_unit)(const outer_job *j, FN(room) *w, int64_t t0, int64_t len,
                 FN(save)(w->dy + panel, d);
                 FN(save)(w->dyp + panel, w->times.p[t] * d);
             }
+    }
     const int64_t columns = (u->width + PANEL - 1) / PANEL * PANEL;
     FN(turn)(w->x, LDL, steps, columns, w->xt, CHANNELS * PANEL);
     FN(turn)(rows, LDL, steps, columns, w->dyt, CHANNELS * PANEL);
@@ -94,11 +97,13 @@ FUN void FN(through)(const outer_job *j, const outer_keys *keys, FN(room) *w,
                      float *carry, float *gx)
 {
     const int64_t apart = j->N * PANEL, panels = (width + PANEL - 1) / PANEL;
-    VF both = { 0 };
+    VF both[4] = { { 0 } };
     for (int64_t c = 0; c < panels; c++)
-        for (int64_t i = 0; i < keys->n * PANEL; i += LANES)
-            both += FN(load)(from + c * apart + i) * FN(load)(carry + c * apart + i);
-    w->both += FN(total)(both);
+        for (int64_t i = 0; i < keys->n * PANEL; i += PANEL)
+            for (int l = 0; l < 2; l++)
+                both[l + i / PANEL % 2 * 2] += FN(load)(from + c * apart + i + l * LANES)
+                                             * FN(load)(carry + c * apart + i + l * LANES);
+    w->both += FN(total)(both[0] + both[1] + both[2] + both[3]);
     for (int64_t t = 0; t < len; t += PANEL)
         for (int64_t n = 0, r; n < keys->n; n += r) {
             const int64_t at = t * KEYS + n * PANEL;
@@ -118,12 +123,11 @@ FUN void FN(squares)(const outer_job *j, const float *dots, FN(room) *w, outer_s
                      int64_t len, int64_t at, int64_t head)
 {
     const outer_times *times = &w->times;
-    VF v[FN(ROW)];
-    float end = w->both;
+    VF v[FN(ROW)], sum[2 * CHUNK + 2];
+    float both[CHUNK], end = w->both;
     for (int i = 0; i < FN(ROW); i++) v[i] = FN(load)(w->begin + i * LANES);
     for (int64_t r = 0; r < len; r++) {
         const float a = times->a[r], g = times->g[r];
-        const int64_t out = (at + r * j->B) * j->H + head;
         VF ga = { 0 }, gg = { 0 };
         for (int i = 0; i < FN(ROW); i++) {
             const VF d = FN(load)(w->d + r * LDL + i * LANES),
@@ -136,11 +140,20 @@ FUN void FN(squares)(const outer_job *j, const float *dots, FN(room) *w, outer_s
             FN(save)(share, FN(load)(share) + g * d * x);
             v[i] = a * v[i] + g * dot * x;
         }
-        if (j->ga && !times->off[r]) j->ga[out] += FN(total)(ga) + end * times->e[r];
-        if (j->gg && !times->off[r])
-            j->gg[out] += FN(total)(gg) + times->e[r] * w->end[r];
-        if (!times->off[r]) sums->skip += sums->pairs[r * LDL + r];
+        sum[2 * r] = ga, sum[2 * r + 1] = gg;
+        both[r] = end * times->e[r];
         end = a * end + g * w->end[r];
+    }
+    if (len % 2) sum[2 * len] = sum[2 * len + 1] = (VF){ 0 };
+    for (int64_t r = 0; r < len; r += 2) {
+        const four total = FN(totals)(sum + 2 * r);
+        for (int64_t i = r; i < r + 2 && i < len; i++) {
+            const int64_t out = (at + i * j->B) * j->H + head;
+            if (times->off[i]) continue;
+            if (j->ga) j->ga[out] += total[i % 2 * 2] + both[i];
+            if (j->gg) j->gg[out] += total[i % 2 * 2 + 1] + times->e[i] * w->end[i];
+            sums->skip += sums->pairs[i * LDL + i];
+        }
     }
 }
 

@@ -11,6 +11,13 @@
 /* A square's row, over all steps. */
 enum { FN(ROW) = CHUNK / LANES };
 
+/* Rows of [T][B] lie too far apart for the machine to foresee; it takes hints. */
+FUN void FN(foresee)(const float *row, int64_t stride, int64_t width)
+{
+    for (int64_t c = 0; c < width; c += 16)
+        __builtin_prefetch(row + AHEAD * stride + c);
+}
+
 /* k and q of the chunk at t0 and keys n0 .. n0 + n, in rows and turned. */
 FUN void FN(take_keys)(const outer_job *j, outer_keys *w, int64_t t0, int64_t len,
                        int64_t b, int64_t group, int64_t n0)
@@ -19,12 +26,15 @@ FUN void FN(take_keys)(const outer_job *j, outer_keys *w, int64_t t0, int64_t le
     const int64_t steps = (len + PANEL - 1) / PANEL * PANEL, at = t0 * j->B + b;
     const float *k = j->k + at * j->ks + group * j->N + n0,
                 *q = j->q + at * j->qs + group * j->N + n0;
-    for (int64_t t = 0; t < steps; t++, k += j->B * j->ks, q += j->B * j->qs)
+    for (int64_t t = 0; t < steps; t++, k += j->B * j->ks, q += j->B * j->qs) {
+        FN(foresee)(k, j->B * j->ks, n);
+        FN(foresee)(q, j->B * j->qs, n);
         for (int64_t c = 0; c < n; c += LANES) {
             const int64_t left = t < len ? n - c : 0;
             FN(save)(w->k + t * LDK + c, FN(take)(k + c, left));
             FN(save)(w->q + t * LDK + c, FN(take)(q + c, left));
         }
+    }
     w->n0 = n0, w->n = n;
     FN(turn)(w->q, LDK, steps, n, w->qt, KEYS * PANEL);
     if (w->both) FN(turn)(w->k, LDK, steps, n, w->kt, KEYS * PANEL);
@@ -102,7 +112,8 @@ FUN void FN(take_panels)(const float *from, int64_t stride, const outer_times *w
                          int64_t len, int64_t width, float *to, const float *scale,
                          float *scaled)
 {
-    for (int64_t t = 0; t < len; t++, from += stride)
+    for (int64_t t = 0; t < len; t++, from += stride) {
+        FN(foresee)(from, stride, width);
         for (int64_t c = 0; c < width; c += PANEL)
             for (int64_t l = 0; l < PANEL; l += LANES) {
                 const VF x = FN(take)(from + c + l, w->off[t] ? 0 : width - c - l);
@@ -110,6 +121,7 @@ FUN void FN(take_panels)(const float *from, int64_t stride, const outer_times *w
                 FN(save)(to + at, x);
                 FN(save)(scaled + at, scale[t] * x);
             }
+    }
 }
 
 FUN void FN(chunk_unit)(const outer_job *j, outer_keys *w, int64_t chunk, int64_t len,
