@@ -200,7 +200,7 @@ static void other(mls_bench_cost *c, const mls_op *op, const mls_call *k, int ba
 {
     static const char *const one_exp[] = {
         "sigmoid",    "tanh", "silu",    "gelu",     "softplus",      "exp",
-        "lecun_tanh", "log",  "softmax", "gate.mix", "cross_entropy", NULL};
+        "lecun_tanh", "log",  "softmax", "gate.mix", "cross_entropy", "mamba2.gate", NULL};
     if (!backward && is_any(op->name, one_exp))
         c->exps += count(!strcmp(op->name, "cross_entropy") ? k->in[0] : k->out[0]);
     if (op->flops) c->vector += 0.5 * op->flops(k) * (backward ? 2.0 : 1.0);

@@ -10,13 +10,12 @@
  *
  * E = expand * D, H = E / P heads, G groups of heads that share B and C.  Dao and Gu
  * 2024, arXiv:2405.21060; weights are named as in state-spaces/mamba.  Different here:
- * the recurrent form is computed, in blocks that stay in registers, not the chunked
- * one; any head size goes that divides E; dt is not clamped (dt_limit is (0, inf) there
- * as well).
+ * any head size goes that divides E; dt is not clamped (dt_limit is (0, inf) there as
+ * well).  z, x, B and C are read where the projection and the convolution wrote them.
  * mod_b and mod_c add W mod_t to B_t and C_t.
  */
 #include <math.h>
-#include "outer.h"
+#include "mamba2_ops.h"
 #include "step_bias.h"
 
 typedef struct mamba2 {
@@ -24,6 +23,7 @@ typedef struct mamba2 {
     double     dt_min, dt_max, dt_floor, a_min, a_max;
     int64_t    inner;                               /* E                             */
     outer      o;
+    part_of    xbc, group;                          /* where xBC begins; E / G       */
     mls_t      in_proj, conv_w, conv_b, dt_bias, a_log, skip, norm, out_proj;
     mls_t      mod_b, mod_c;                        /* NULL when unconnected         */
     mls_state *past, *ssm;
@@ -81,7 +81,8 @@ static void setup(mls_ctx *c, void *self)
     if (!fits(c, p, E, P)) return;
     const int64_t H = E / P, W = E + 2 * GN;
     p->inner = E;
-    p->o = (outer){ .heads = H, .groups = p->groups, .size = P, .keys = p->state };
+    p->xbc = (part_of){ E };
+    p->group = (part_of){ E / p->groups };
     p->in_proj = mls->weight(c, "in_proj.weight", E + W + H, D, MLS_LINEAR);
     p->conv_w = mls->weight(c, "conv1d.weight", W, K, MLS_LINEAR);
     p->conv_b = mls->weight(c, "conv1d.bias", 1, W,
@@ -97,6 +98,8 @@ static void setup(mls_ctx *c, void *self)
         p->mod_b = mls->weight(c, "mod_b.weight", GN, mls->width(c, "mod_b"), zero);
     if (mls->connected(c, "mod_c"))
         p->mod_c = mls->weight(c, "mod_c.weight", GN, mls->width(c, "mod_c"), zero);
+    p->o = (outer){ .heads = H, .groups = p->groups, .size = P, .keys = p->state,
+                    .k = p->mod_b ? 0 : E, .q = p->mod_c ? 0 : E + GN };
     p->past = mls->state(c, "conv", (K - 1) * W, 0.0, NULL,
                          "last inputs of the convolution, oldest first");
     p->ssm = mls->state(c, "ssm", E * p->state, 0.0, NULL, "state S, [head][n][p]");
@@ -104,17 +107,36 @@ static void setup(mls_ctx *c, void *self)
 
 /* ---- Forward --------------------------------------------------------------------- */
 
-static mls_t norm(mls_ctx *c, const mamba2 *p, mls_t y)
+static mls_t convolved(mls_ctx *c, const mamba2 *p, mls_t all, mls_t mask)
 {
-    const int64_t G = p->groups, n = p->inner / G;
-    mls_t all = NULL;
-    if (G == 1) return mls->rms_norm(c, y, p->norm, 1e-5);
-    for (int64_t g = 0; g < G; g++) {
-        mls_t one = mls->rms_norm(c, mls->slice(c, y, g * n, n),
-                                  mls->slice(c, p->norm, g * n, n), 1e-5);
-        all = all ? mls->concat(c, all, one) : one;
-    }
-    return all;
+    const int64_t W = p->inner + 2 * p->groups * p->state, T = all->dim[0],
+                  B = all->dim[1];
+    mls_t u = mls->tensor(c, T, B, W), past = mls->tensor(c, 1, B, (p->conv - 1) * W);
+    const mls_t in[] = { all, p->conv_w, p->conv_b, mls->load(c, p->past), mask },
+                out[] = { u, past };
+    mls_apply_as(c, MLS_REPEATS, &conv, &p->xbc, in, 5, out, 2);
+    mls->store(c, p->past, past);
+    return u;
+}
+
+static mls_t gated(mls_ctx *c, const mamba2 *p, mls_t y, mls_t all)
+{
+    const mls_t in[] = { y, all, p->norm },
+                out = mls->tensor(c, y->dim[0], y->dim[1], p->inner);
+    mls_apply_as(c, MLS_WRITES | MLS_REPEATS, &gate, &p->group, in, 3, &out, 1);
+    return out;
+}
+
+/* B or C, as `tap`: part of xbc that begins at `from`, of its own where something is added
+ * or it is recorded, else NULL. */
+static mls_t keys(mls_ctx *c, const mamba2 *p, mls_t xbc, int64_t from, mls_t w, mls_t mod,
+                  const char *tap, const char *help)
+{
+    if (!w && !mls->wanted(c, tap)) return NULL;
+    mls_t k = mls->slice(c, xbc, from, p->groups * p->state);
+    if (w) k = mls->binary(c, MLS_ADD, k, mls->linear(c, mod, w, NULL));
+    mls->tap(c, tap, k, NULL, help);
+    return w ? k : NULL;
 }
 
 /* Step size and decay of each head, [T][B][H]. */
@@ -138,24 +160,16 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
                   W = E + 2 * GN;
 
     mls_t all = mls->linear(c, x, p->in_proj, NULL);
-    mls_t z = mls->slice(c, all, 0, E), raw = mls->slice(c, all, E + W, H);
-    mls_t xbc =
-        mls->conv(c, mls->slice(c, all, E, W), p->conv_w, p->conv_b, p->past, mask);
-    xbc = mls->unary(c, MLS_SILU, xbc);
-    mls_t bm = mls->slice(c, xbc, E, GN), cm = mls->slice(c, xbc, E + GN, GN);
-    if (p->mod_b)
-        bm = mls->binary(c, MLS_ADD, bm, mls->linear(c, in[1], p->mod_b, NULL));
-    if (p->mod_c)
-        cm = mls->binary(c, MLS_ADD, cm, mls->linear(c, in[2], p->mod_c, NULL));
-    mls->tap(c, "B", bm, NULL, "input weights of the state, by group");
-    mls->tap(c, "C", cm, NULL, "output weights of the state, by group");
-
+    mls_t raw = mls->slice(c, all, E + W, H), xbc = convolved(c, p, all, mask);
+    mls_t bm = keys(c, p, xbc, E, p->mod_b, in[1], "B",
+                    "input weights of the state, by group");
+    mls_t cm = keys(c, p, xbc, E + GN, p->mod_c, in[2], "C",
+                    "output weights of the state, by group");
     mls_t a = decay(c, p, raw, mask, &dt);
-    mls_t from[OUTER_INPUTS] = { mls->slice(c, xbc, 0, E), bm, cm, a, dt, p->skip, NULL,
-                                 mask };
+    mls_t from[OUTER_INPUTS] = { xbc, bm, cm, a, dt, p->skip, NULL, mask };
     mls_t y = outer_apply(c, &p->o, from, p->ssm, &last);
     mls->tap(c, "state", last, NULL, "state after the chunk, [head][n][p]");
-    y = norm(c, p, mls->binary(c, MLS_MUL, y, mls->unary(c, MLS_SILU, z)));
+    y = gated(c, p, y, all);
     mls_t o = mls->linear(c, y, p->out_proj, NULL);
     out[0] = mask ? mls->binary(c, MLS_MUL, o, mask) : o;
 }

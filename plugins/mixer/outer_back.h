@@ -83,7 +83,7 @@ FUN void FN(give_x)(const outer_job *j, const outer_keys *keys, FN(room) *w, int
             float *sum = w->part + s * LDL + c, *to = gx + s * stride + c;
             const float *start = n0 ? sum : j->add_x ? to : keys->zeros;
             r = STRIP(len - s);
-            FN(back)(r, width - c, keys->n, keys->k + s * LDK,
+            FN(pair_back)(r, width - c, keys->n, keys->k + s * LDK,
                      carry + c / PANEL * apart, w->times.ge + s, all ? len - s : 0,
                      w->m + s * LDL + s, w->dy + c * CHUNK + s * PANEL, start,
                      n0 ? LDL : j->add_x ? stride : 0, all ? to : sum,

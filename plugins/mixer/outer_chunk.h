@@ -145,7 +145,7 @@ FUN void FN(chunk_unit)(const outer_job *j, outer_keys *w, int64_t chunk, int64_
             for (int64_t t = 0, r; t < len; t += r) {
                 float *sum = part + t * LDL + c;    /* of earlier keys, if any */
                 r = STRIP(len - t);
-                FN(ahead)(r, all ? u->width - c : PANEL, w->n, w->q + t * LDK,
+                FN(pair_ahead)(r, all ? u->width - c : PANEL, w->n, w->q + t * LDK,
                           from + c / PANEL * apart + n0 * PANEL, times.p + t,
                           all ? t + r : 0, m + t, x + c * CHUNK, n0 ? sum : w->zeros,
                           n0 ? LDL : 0, all ? y + t * stride + c : sum,

@@ -82,8 +82,8 @@
 
 #define TILES(R)                                                                         \
     TILE_INTO(R)                                                                         \
-    TILE_PAIR(ahead, R, 1, LDL)                                                          \
-    TILE_PAIR(back, R, LDL, 1)                                                           \
+    TILE_PAIR(pair_ahead, R, 1, LDL)                                                       \
+    TILE_PAIR(pair_back, R, LDL, 1)                                                       \
     TILE_COLUMNS(R)
 TILES(6)
 TILES(4)
@@ -139,8 +139,8 @@ FUN void FN(into)(int64_t rows, int64_t kk, const float *a, int64_t ra, int64_t 
             for (int64_t l = 0; l < PANEL; l += LANES)                                   \
                 FN(put)(c + r * ldc + l, FN(load)(part + r * PANEL + l), width - l);     \
     }
-PAIR(ahead)
-PAIR(back)
+PAIR(pair_ahead)
+PAIR(pair_back)
 #undef PAIR
 
 FUN void FN(columns)(int64_t rows, int64_t panels, int64_t apart, const float *a,
