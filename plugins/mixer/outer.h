@@ -263,7 +263,7 @@ static const mls_op outer_scan = { sizeof outer_scan, "mixer.outer", outer_forwa
                                    outer_backward, outer_flops };
 
 /* y; the state is loaded from s and stored there.  in[OUTER_S] is filled in here. */
-static mls_t outer_apply(mls_ctx *c, const outer *p, mls_t in[OUTER_INPUTS],
+static inline mls_t outer_apply(mls_ctx *c, const outer *p, mls_t in[OUTER_INPUTS],
                          mls_state *s, mls_t *last)
 {
     const int64_t T = in[OUTER_X]->dim[0], B = in[OUTER_X]->dim[1];

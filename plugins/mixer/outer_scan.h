@@ -33,6 +33,9 @@ FUN void FN(advance)(int64_t len, const float *a, const VF *x, const float (*K)[
     for (int g = 0; g < GROUP; g++) s[g] = h[g];
 }
 
+/* Columns that S has room for. */
+FUN int64_t FN(whole)(int64_t width) { return (width + PANEL - 1) / PANEL * PANEL; }
+
 /* a, g x and d x of one chunk; where masked S stays and nothing enters. */
 FUN void FN(prepare)(const outer_job *j, int64_t t0, int64_t len, int64_t b,
                      const outer_unit *u, float *a, VF (*x)[CHUNK], VF (*y)[CHUNK])
@@ -43,7 +46,7 @@ FUN void FN(prepare)(const outer_job *j, int64_t t0, int64_t len, int64_t b,
         const float gain = j->g && !off ? j->g[i] : 1.0f,
                     skip = j->d ? j->d[u->head] : 0.0f;
         a[t] = j->a && !off ? j->a[i] : 1.0f;
-        for (int64_t k = 0; k * LANES < u->width; k++) {
+        for (int64_t k = 0; k * LANES < FN(whole)(u->width); k++) {
             VF v = { 0 };
             if (!off)
                 v = FN(take)(j->x + at * j->xs + u->head * j->P + u->p0 + k * LANES,
@@ -58,7 +61,7 @@ TARGET static void FN(stepwise)(int64_t item, void *arg)
 {
     const outer_job *j = arg;
     const outer_unit u = outer_unit_of(j, item % (j->H * j->cuts));
-    const int64_t b = item / (j->H * j->cuts), N = j->N;
+    const int64_t b = item / (j->H * j->cuts), N = j->N, wide = FN(whole)(u.width);
     VF x[BLOCKS][CHUNK], y[BLOCKS][CHUNK];
     float a[CHUNK], K[CHUNK][GROUP], Q[CHUNK][GROUP];
 
@@ -72,7 +75,7 @@ TARGET static void FN(stepwise)(int64_t item, void *arg)
         for (int64_t n = 0; n < N; n += GROUP) {
             FN(few)(j->k + row * j->ks + keys + n, j->B * j->ks, len, N - n, K);
             FN(few)(j->q + row * j->qs + keys + n, j->B * j->qs, len, N - n, Q);
-            for (int64_t k = 0; k * LANES < u.width; k++) {
+            for (int64_t k = 0; k * LANES < wide; k++) {
                 const int64_t c = k * LANES;
                 const int64_t at = c / PANEL * (N * PANEL) + n * PANEL + c % PANEL;
                 VF s[GROUP] = { { 0 } };
