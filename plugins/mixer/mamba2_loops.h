@@ -1,7 +1,6 @@
 /* mamba2_loops.h - the loops of mamba2_ops.h; see lanes.h. */
 #include "lanes.h"
 #include "wide.h"
-#define BLOCKS (CHANNELS / LANES)
 
 /* Rows lie whole pages apart, where no hardware looks ahead. */
 FUN void FN(ahead)(const float *row, int64_t stride, int64_t width, int write)
@@ -12,7 +11,14 @@ FUN void FN(ahead)(const float *row, int64_t stride, int64_t width, int write)
     }
 }
 
+/* More channels and fewer steps at a time than in a scan: long pieces of rows. */
+#define CHANNELS CONV_CHANNELS
+#define CHUNK CONV_CHUNK
+#define BLOCKS (CHANNELS / LANES)
 #include "mamba_conv.h"
+#undef CHANNELS
+#undef CHUNK
+#undef BLOCKS
 
 FUN float FN(sum_wide)(const VF *x)
 {
@@ -97,5 +103,4 @@ TARGET static void FN(gate_backward_item)(int64_t item, void *arg)
         }
 }
 
-#undef BLOCKS
 #include "lanes_end.h"

@@ -11,6 +11,7 @@
 #include "outer.h"
 
 enum { TAPS = 64, ROWS = 64 }; /* at most, of the convolution; of an item of the norm */
+enum { CONV_CHANNELS = 256, CONV_CHUNK = 32 };
 
 typedef struct conv_job {
     int64_t T, B, E, K, segments, xs;               /* xs: floats from row to row of x */
@@ -95,7 +96,7 @@ static int conv_job_of(const mls_call *k, conv_job *j)
             if (mask->data[t * B + b] != 0.0f) step[b * T + real[b]++] = (int32_t)t;
     }
     *j = (conv_job){ .T = T, .B = B, .E = E, .K = K,
-                     .segments = (E + CHANNELS - 1) / CHANNELS, .xs = x->dim[2],
+                     .segments = (E + CONV_CHANNELS - 1) / CONV_CHANNELS, .xs = x->dim[2],
                      .step = step, .real = real,
                      .x = x->data + ((const part_of *)k->attr)->from, .w = taps,
                      .bias = k->in[C_BIAS]->data, .past = k->in[C_PAST]->data,
