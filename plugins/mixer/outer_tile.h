@@ -123,7 +123,7 @@ FUN void FN(into)(int64_t rows, int64_t kk, const float *a, int64_t ra, int64_t 
     {                                                                                    \
         float part[6 * PANEL], *to = width < PANEL ? part : c;                           \
         const int64_t ld = width < PANEL ? PANEL : ldc;                                  \
-        if (width < PANEL && lds == ldc) {                                               \
+        if (width < PANEL && lds) {                                                      \
             for (int64_t r = 0; r < rows; r++)                                           \
                 for (int64_t l = 0; l < PANEL; l += LANES)                               \
                     FN(save)(part + r * PANEL + l,                                       \
