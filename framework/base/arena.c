@@ -27,7 +27,7 @@ static mls_block *new_block(mls_arena *a, size_t bytes)
     if (bytes > SIZE_MAX - ALIGN || posix_memalign(&p, align, bytes + ALIGN)) return NULL;
     a->mallocs++;
 #ifdef MADV_HUGEPAGE
-    if (align == HUGE_PAGE) madvise(p, bytes + ALIGN, MADV_HUGEPAGE);
+    if (align == HUGE_PAGE && !a->bare) madvise(p, bytes + ALIGN, MADV_HUGEPAGE);
 #endif
     mls_block *b = p;
     *b = (mls_block){ .size = bytes };

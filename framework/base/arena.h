@@ -12,6 +12,7 @@ typedef struct mls_arena {
     mls_block *first, *at;   /* blocks in use up to `at`, spare ones after it       */
     size_t     used, peak;   /* bytes handed out now, and at most                   */
     size_t     mallocs;      /* times it had to ask the system                      */
+    int        bare;         /* 1: asks for no large pages: little of it is touched */
     struct mls_leave *leave; /* what is called when it is freed                     */
 } mls_arena;
 

@@ -71,10 +71,9 @@ static double traffic(const mls_call *k, int backward)
 static double count(mls_t x) { return x ? (double)x->count : 0.0; }
 
 /* y = x W^T + b */
-static void linear(mls_bench_cost *c, const mls_call *k, int backward)
+static void product(mls_bench_cost *c, const mls_call *k, int64_t out, int backward)
 {
-    const int64_t m = k->in[0]->dim[0] * k->in[0]->dim[1], in = k->in[0]->dim[2],
-                  out = k->out[0]->dim[2];
+    const int64_t m = k->in[0]->dim[0] * k->in[0]->dim[1], in = k->in[0]->dim[2];
     if (!backward) {
         mls_bench_cost_product(c, (mls_bench_shape){0, 1, m, out, in}, 1.0);
         return;
@@ -83,6 +82,25 @@ static void linear(mls_bench_cost *c, const mls_call *k, int backward)
         mls_bench_cost_product(c, (mls_bench_shape){0, 0, m, in, out}, 1.0);
     if (mls_tape_tracks(k->in[1]))
         mls_bench_cost_product(c, (mls_bench_shape){1, 0, out, in, m}, 1.0);
+}
+
+static void linear(mls_bench_cost *c, const mls_call *k, int backward)
+{
+    product(c, k, k->out[0]->dim[2], backward);
+}
+
+/* Its forward makes the gradients too, in training; the rest of the loss is as if it had been
+ * an op of its own. */
+static void head_loss(mls_bench_cost *c, const mls_call *k, int backward)
+{
+    const int64_t out = k->in[1]->dim[1];
+    const double y = count(k->in[0]) / (double)k->in[0]->dim[2] * (double)out;
+    if (backward) return;
+    product(c, k, out, 0);
+    if (k->flags & MLS_TRAIN) product(c, k, out, 1);
+    c->exps += y;
+    c->vector += 2.0 * y * (k->flags & MLS_TRAIN ? 3.0 : 1.0);
+    c->bytes += size(k->in[0]) * (k->flags & MLS_TRAIN ? 2.0 : 1.0);
 }
 
 #define CUBE (512.0 * 512.0 * 512.0)
@@ -217,6 +235,8 @@ mls_bench_cost mls_bench_cost_of_call(const mls_op *op, const mls_call *k, int b
     if (is_any(op->name, free_of_cost)) return c;
     if (!strcmp(op->name, "linear"))
         linear(&c, k, backward);
+    else if (!strcmp(op->name, "head_loss"))
+        head_loss(&c, k, backward);
     else if (!strcmp(op->name, "cfc.scan"))
         cfc(&c, k, backward);
     else if (!strcmp(op->name, "mamba.scan"))

@@ -186,6 +186,7 @@ static void step(const cell *c, double out[2], mls_error *e)
         mls_error_set(e, "out of memory for %lld steps", (long long)c->T);
         return;
     }
+    mls_run_blocks(run, 1);
     mls_parfor_threads(c->b->threads);
     const int64_t before = mls_bench_memory();
     mls_bench_memory_reset();
@@ -295,6 +296,7 @@ int mls_bench_million(mls_bench *b, const mls_bench_row *const *row, int n,
         double nats = 0.0;
         say(b, "evaluation", row[k]->spec, tokens);
         if (open_stream(&s, b, row[k]->spec, size, e)) {
+            mls_run_blocks(s.run, 1);
             const double first = evaluate(b, &s, 0, some, &nats);
             const int64_t before = mls_bench_memory();
             mls_bench_memory_reset();

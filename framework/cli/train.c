@@ -15,7 +15,7 @@ static int dry(mls_arena *a, mls_registry *r, const mls_value *config,
         mls_trial_resolve(a, r, config, NULL, &flops, &bytes, &parameters, e);
     if (!v) return MLS_EXIT_FAILED;
     fprintf(stdout,
-            "%s# %lld parameters, %.3g flops and %.3g MB of tensors a step\n",
+            "%s# %lld parameters, %.3g flops and %.3g MB at the peak of a step\n",
             mls_value_to_yaml(a, v), (long long)parameters, flops, bytes / 1e6);
     return MLS_EXIT_DONE;
 }

@@ -392,6 +392,14 @@ static int fits(mls_ctx *c, mls_t q, mls_t kv, const mls_attention *a, mls_state
     return !c->error->set;
 }
 
+/* Of backward, which has more of it, in a sequence that begins. */
+static size_t scratch_of(const attr *r, int64_t T, int64_t B)
+{
+    const int64_t slots = least(B * r->a.heads, mls_parfor_count());
+    const int64_t room = 8 * T * r->d + T + mls_k_attention_work(T, T, r->d);
+    return (size_t)(slots * room + (r->a.rotary ? T * r->d : 0) + T * B) * sizeof(float);
+}
+
 mls_t mls_grad_attention(mls_ctx *c, mls_t q, mls_t kv, const mls_attention *a,
                          mls_state *past, mls_t mask)
 {
@@ -418,6 +426,7 @@ mls_t mls_grad_attention(mls_ctx *c, mls_t q, mls_t kv, const mls_attention *a,
         after = mls_tape_tensor(c, 1, B, MLS_ATTENTION_WIDTH(a));
     }
     const mls_t in[] = { q, kv, before, mask }, made[] = { out, lse, after };
+    c->tape->expects = scratch_of(r, T, B);
     mls_tape_apply_as(c, MLS_WRITES | MLS_OMITS | MLS_TAPE_DENSE, &attention, r, in, 4,
                       made, 3);
     if (after) mls->store(c, past, after);

@@ -90,6 +90,13 @@ static inline const void *mls_grad_attr(mls_ctx *c, const void *attr, size_t byt
     return __builtin_memcpy(p, attr, bytes);
 }
 
+/* Where forward leaves backward a count. */
+static inline double *mls_grad_count(mls_ctx *c)
+{
+    const double zero = 0.0;
+    return (double *)(uintptr_t)mls_grad_attr(c, &zero, sizeof zero);
+}
+
 /* out[j] += the sum over rows r of x[r * width + j] * (y ? y[r * width + j] : 1)
  * * (by_row ? by_row[r] : 1): rows in order, in blocks, so that long sums stay exact.
  */

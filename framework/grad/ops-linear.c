@@ -131,12 +131,14 @@ mls_t mls_grad_linear(mls_ctx *c, mls_t x, mls_t w, mls_t bias)
                       (long long)(bias ? bias->count : out));
         return mls_grad_empty(c);
     }
-    const mls_t y = mls_tape_tensor(c, x->dim[0], x->dim[1], out);
     const double macs = (double)mls_rows_of(x) * (double)in * (double)out;
     c->tape->macs += macs;
     if (mls_tape_spikes(x)) c->tape->spike_macs += macs;
+    const unsigned can = MLS_WRITES | (in <= QUICK ? MLS_REPEATS : MLS_FORGETS);
     const mls_t ins[] = { x, w, bias };
-    mls_tape_apply_as(c, MLS_WRITES | (in <= QUICK ? MLS_REPEATS : MLS_FORGETS), &linear, NULL, ins, 3,
-                      &y, 1);
+    if (c->tape->puts_off && !mls_tape_spikes(x) && !mls_tape_int8(w))
+        return mls_tape_put_off(c, can, &linear, ins, x->dim[0], x->dim[1], out);
+    const mls_t y = mls_tape_tensor(c, x->dim[0], x->dim[1], out);
+    mls_tape_apply_as(c, can, &linear, NULL, ins, 3, &y, 1);
     return y;
 }

@@ -42,6 +42,14 @@ typedef struct mls_loss_stats {
 /* 1 when the label is the first of the largest of n logits. */
 int   mls_grad_is_right(const float *x, int64_t n, int32_t label);
 mls_t mls_grad_cross_entropy(mls_ctx *c, mls_t x, const int32_t *label, mls_loss_stats *stats);
+/* The same of what was put off, without ever having all of it: see head-loss.c.  replace:
+ * nobody reads x's values again, so that its gradient may take their place if the op that
+ * gave them (which must be the last one) does not either.                                */
+struct mls_later;
+mls_t mls_grad_head_loss(mls_ctx *c, const struct mls_later *y, const int32_t *label,
+                         mls_loss_stats *stats, int replace);
+/* Rows of n logits that it has at a time; whole steps of `samples` rows when exact. */
+int64_t mls_grad_head_rows(int64_t n, int64_t samples, int exact);
 /* Mean squared error over scored values; target [T][B][C], NaN = not scored.
  * stats: sum of squares, count, 0.                                                     */
 mls_t mls_grad_mse(mls_ctx *c, mls_t x, const float *target, mls_loss_stats *stats);

@@ -1,10 +1,10 @@
 /* pool.c - floats that a step is done with and uses again: gradients, and values by reuse.c.
  *
- * A treap of the free pieces in the order of addresses, neighbours joined, each node with
- * the largest piece below it: what is asked for comes off the first piece that has it, so
- * that a few wide buffers become many narrow ones and wide ones again.  A long sequence in
- * short chunks has thousands of pieces: both ways take a time that grows with their
- * number's logarithm.  Whole lines of a cache, which is how the arena hands them out.    */
+ * Free pieces, neighbours joined, lie in two treaps, by address and by size: what is asked
+ * for comes off the smallest piece that has it, so that a few wide buffers become many
+ * narrow ones and wide ones again, and the wide ones last.  A long sequence in short chunks
+ * has thousands of pieces: both ways take a time that grows with their number's logarithm.
+ * Whole lines of a cache, which is how the arena hands them out.                          */
 #include "grad/tape-inner.h"
 
 #include <stdint.h>
@@ -13,9 +13,11 @@
  * by side would begin at the same place of a page and be in the way of one another.       */
 enum { LINE = 64, LARGE = 1 << 14, APART = 5 * LINE };
 
+enum { PLACE, SIZE };               /* the two orders                                    */
+
 typedef struct spare {
-    struct spare *left, *right;     /* at lower and at higher addresses                  */
-    size_t        bytes, most;      /* of this piece; of the largest in this tree        */
+    struct spare *low[2], *high[2]; /* in each order, what comes before it and after it  */
+    size_t        bytes;
 } spare;
 
 _Static_assert(sizeof(spare) <= LINE, "a free piece holds its own node");
@@ -34,96 +36,142 @@ static uint32_t rank_of(const spare *s)
     return x * 2246822519u;
 }
 
-static void sum_up(spare *s)
+static int before(int by, const spare *a, const spare *b)
 {
-    s->most = s->bytes;
-    if (s->left && s->left->most > s->most) s->most = s->left->most;
-    if (s->right && s->right->most > s->most) s->most = s->right->most;
+    if (by == SIZE && a->bytes != b->bytes) return a->bytes < b->bytes;
+    return (uintptr_t)a < (uintptr_t)b;
 }
 
-/* The trees of what lies below `at` and above it. */
-static void split(spare *tree, const spare *at, spare **below, spare **above)
+/* The trees of what comes before `at` and after it. */
+static void split(int by, spare *tree, const spare *at, spare **low, spare **high)
 {
     if (!tree) {
-        *below = *above = NULL;
-    } else if ((uintptr_t)tree < (uintptr_t)at) {
-        *below = tree;
-        split(tree->right, at, &tree->right, above);
-        sum_up(tree);
+        *low = *high = NULL;
+    } else if (before(by, tree, at)) {
+        *low = tree;
+        split(by, tree->high[by], at, &tree->high[by], high);
     } else {
-        *above = tree;
-        split(tree->left, at, below, &tree->left);
-        sum_up(tree);
+        *high = tree;
+        split(by, tree->low[by], at, low, &tree->low[by]);
     }
 }
 
-static spare *join(spare *below, spare *above)
+static spare *join(int by, spare *low, spare *high)
 {
-    if (!below) return above;
-    if (!above) return below;
-    spare *top = rank_of(below) > rank_of(above) ? below : above;
-    if (top == below) below->right = join(below->right, above);
-    else above->left = join(below, above->left);
-    sum_up(top);
-    return top;
+    if (!low) return high;
+    if (!high) return low;
+    if (rank_of(low) > rank_of(high)) {
+        low->high[by] = join(by, low->high[by], high);
+        return low;
+    }
+    high->low[by] = join(by, low, high->low[by]);
+    return high;
 }
 
-static spare *with(spare *tree, spare *s)
+static spare *with(int by, spare *tree, spare *s)
 {
     if (!tree || rank_of(s) > rank_of(tree)) {
-        split(tree, s, &s->left, &s->right);
-        tree = s;
-    } else if ((uintptr_t)s < (uintptr_t)tree) {
-        tree->left = with(tree->left, s);
-    } else {
-        tree->right = with(tree->right, s);
+        split(by, tree, s, &s->low[by], &s->high[by]);
+        return s;
     }
-    sum_up(tree);
+    spare **side = before(by, s, tree) ? &tree->low[by] : &tree->high[by];
+    *side = with(by, *side, s);
     return tree;
 }
 
-static spare *without(spare *tree, const spare *s)
+static spare *without(int by, spare *tree, const spare *s)
 {
-    if (tree == s) return join(tree->left, tree->right);
-    if ((uintptr_t)s < (uintptr_t)tree) tree->left = without(tree->left, s);
-    else tree->right = without(tree->right, s);
-    sum_up(tree);
+    if (tree == s) return join(by, tree->low[by], tree->high[by]);
+    spare **side = before(by, s, tree) ? &tree->low[by] : &tree->high[by];
+    *side = without(by, *side, s);
     return tree;
+}
+
+static void add(mls_spare *of, spare *s)
+{
+    for (int by = 0; by < 2; by++) of->root[by] = with(by, of->root[by], s);
+}
+
+static void drop(mls_spare *of, const spare *s)
+{
+    for (int by = 0; by < 2; by++) of->root[by] = without(by, of->root[by], s);
 }
 
 float *mls_tape_take(mls_tape *t, int64_t count)
 {
+    float *x = mls_tape_take_free(t, count);
+    return x ? x : mls_arena_alloc(&t->arena, lines(count));
+}
+
+float *mls_tape_take_free(mls_tape *t, int64_t count)
+{
     const size_t bytes = lines(count);
-    spare *s = t->spare;
-    if (!s || s->most < bytes) return mls_arena_alloc(&t->arena, bytes);
-    for (;;) {
-        if (s->left && s->left->most >= bytes) s = s->left;
-        else if (s->bytes >= bytes) break;
-        else s = s->right;
+    spare *s = NULL;
+    for (spare *at = t->spare.root[SIZE]; at;) {
+        if (at->bytes < bytes) at = at->high[SIZE];
+        else s = at, at = at->low[SIZE];
     }
-    spare *rest = without(t->spare, s);
+    if (!s) return NULL;
+    drop(&t->spare, s);
     s->bytes -= bytes;
-    t->spare = s->bytes ? with(rest, s) : rest;
-    return (float *)(void *)((char *)s + s->bytes);
+    float *end = (float *)(void *)((char *)s + s->bytes);
+    if (s->bytes) add(&t->spare, s);
+    return end;
+}
+
+static void put(mls_spare *of, spare *s, size_t bytes)
+{
+    spare *below = NULL, *above = NULL;
+    for (spare *at = of->root[PLACE]; at;) {
+        if ((uintptr_t)at < (uintptr_t)s) below = at, at = at->high[PLACE];
+        else above = at, at = at->low[PLACE];
+    }
+    if (above && (char *)s + bytes == (char *)above) {
+        drop(of, above);
+        bytes += above->bytes;
+    }
+    if (below && (char *)below + below->bytes == (char *)s) {
+        drop(of, below);
+        bytes += below->bytes;
+        s = below;
+    }
+    s->bytes = bytes;
+    add(of, s);
 }
 
 void mls_tape_give(mls_tape *t, void *floats, int64_t count)
 {
-    spare *s = floats, *before = NULL, *after = NULL;
-    size_t bytes = lines(count);
-    for (spare *at = t->spare; at;) {
-        if ((uintptr_t)at < (uintptr_t)s) before = at, at = at->right;
-        else after = at, at = at->left;
-    }
-    if (after && (char *)s + bytes == (char *)after) {
-        t->spare = without(t->spare, after);
-        bytes += after->bytes;
-    }
-    if (before && (char *)before + before->bytes == (char *)s) {
-        t->spare = without(t->spare, before);
-        bytes += before->bytes;
-        s = before;
-    }
-    s->bytes = bytes;
-    t->spare = with(t->spare, s);
+    put(&t->spare, floats, lines(count));
+}
+
+/* ---- lending all of it ----------------------------------------------------------------- */
+
+struct mls_pieces {
+    struct mls_pieces *next;
+    spare             *at;
+    size_t             bytes;
+};
+
+static struct mls_pieces *list(mls_arena *a, spare *tree, struct mls_pieces *rest, int *ok)
+{
+    if (!tree || !*ok) return rest;
+    struct mls_pieces *p = mls_arena_alloc(a, sizeof *p);
+    *ok = p != NULL;
+    if (!p) return rest;
+    *p = (struct mls_pieces){ list(a, tree->high[PLACE], rest, ok), tree, tree->bytes };
+    return list(a, tree->low[PLACE], p, ok);
+}
+
+struct mls_pieces *mls_tape_pieces(const mls_tape *t, mls_arena *a)
+{
+    int ok = 1;
+    struct mls_pieces *p = list(a, t->spare.root[PLACE], NULL, &ok);
+    return ok ? p : NULL;
+}
+
+mls_spare mls_tape_whole_pieces(const struct mls_pieces *p)
+{
+    mls_spare of = { { NULL, NULL } };
+    for (; p; p = p->next) put(&of, p->at, p->bytes);
+    return of;
 }

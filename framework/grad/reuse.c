@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST = 1024 };         /* values; and one step is a state, which stays as it is   */
+/* Values that are worth it.  One step is a state, which stays as it is unless it is large: a
+ * window of keys and values.                                                             */
+enum { LEAST = 1024, LARGE = 1 << 16 };
 
 struct mls_reuse {
     int      half, planning;
@@ -23,6 +25,10 @@ struct mls_reuse {
     int32_t *next;             /* [tensor]: with the same last op, or 0                   */
     int32_t *first;            /* [op]: the first of them, or 0                           */
     tensor **made;             /* [tensor]                                                */
+    uint64_t key, seen;        /* of the plan; of what came since the last op             */
+    uint64_t *sign;            /* [op]: of it and of what came before it; and of the end  */
+    int      checks, stale;    /* this forward is compared with the plan; it differs      */
+    int      ended;
 };
 #define NEVER  INT32_MAX
 #define UNSEEN -1              /* an op has it by its attribute, for all that we know     */
@@ -41,6 +47,7 @@ void mls_reuse_free(mls_reuse *h)
     free(h->next);
     free(h->first);
     free(h->made);
+    free(h->sign);
     free(h);
 }
 
@@ -67,14 +74,93 @@ static int has_room(mls_reuse *h, int32_t number)
 
 /* ---- the plan ------------------------------------------------------------------------- */
 
-void mls_reuse_reset(mls_reuse *h) { h->tensors = h->ops = 0; }
-
-void mls_reuse_plan(mls_tape *t)
+void mls_reuse_reset(mls_reuse *h)
 {
-    mls_reuse_reset(t->reuse);
-    t->reuse->planning = 1;
-    t->reuse->planned = t->reuse->planned_ops = 0;
+    h->tensors = h->ops = 0;
+    h->seen = 0;
+    h->ended = 0;
+}
+
+void mls_reuse_plan(mls_tape *t, uint64_t key)
+{
+    mls_reuse *h = t->reuse;
+    mls_reuse_reset(h);
+    h->planning = 1;
+    h->planned = h->planned_ops = 0;
+    h->checks = h->stale = 0;
+    h->key = key;
     t->dry = 1;
+}
+
+int mls_reuse_ready(mls_tape *t, uint64_t key)
+{
+    mls_reuse *h = t->reuse;
+    return h->checks = key && h->key == key && h->planned;
+}
+
+int mls_reuse_stale(mls_tape *t)
+{
+    const int stale = t->reuse->stale;
+    if (stale) t->reuse->key = 0;
+    t->reuse->stale = 0;
+    return stale;
+}
+
+/* ---- the same ops again ----------------------------------------------------------------- */
+
+static void mix(uint64_t *h, uint64_t x)
+{
+    *h = (*h ^ x) * 0x9e3779b97f4a7c15u;
+    *h ^= *h >> 29;
+}
+
+static void mix_tensor(mls_reuse *h, mls_t x)
+{
+    mix(&h->seen, x ? (uint64_t)(uint32_t)mls_tape_root(x)->number + 2 : 1);
+    if (x) mix(&h->seen, (uint64_t)x->count);
+}
+
+/* 0: the forward does not go on as it was planned. */
+static int agrees(mls_ctx *c)
+{
+    mls_reuse *h = c->tape->reuse;
+    const uint64_t seen = h->seen;
+    h->seen = 0;
+    if (h->planning) {
+        if (h->ops + 1 > h->room_ops) {
+            const int32_t room = h->room_ops ? 2 * h->room_ops : 1024;
+            if (!grow((void **)&h->sign, room, sizeof *h->sign)) h->key = 0;
+            else if (!grow((void **)&h->first, room, sizeof *h->first)) h->key = 0;
+            else h->room_ops = room;
+        }
+        if (h->ops < h->room_ops) h->sign[h->ops] = seen;
+        return 1;
+    }
+    if (h->ops <= h->planned_ops && h->sign[h->ops] == seen) return 1;
+    h->stale = 1;
+    mls_error_set(c->error, "%s: other ops than in the forward before", c->path);
+    return 0;
+}
+
+int mls_reuse_begins(mls_ctx *c, const mls_op *op, const mls_t *in, int n_in, const mls_t *out,
+                     int n_out)
+{
+    mls_reuse *h = c->tape->reuse;
+    if (!h) return 1;
+    mix(&h->seen, (uint64_t)(uintptr_t)op);
+    mix(&h->seen, (uint64_t)n_in);
+    for (int i = 0; i < n_in; i++) mix_tensor(h, in[i]);
+    for (int i = 0; i < n_out; i++) mix_tensor(h, out[i]);
+    return h->planning || (h->checks && !h->ended) ? agrees(c) : 1;
+}
+
+void mls_reuse_end(mls_ctx *c)
+{
+    mls_reuse *h = c->tape->reuse;
+    if (!h || c->error->set) return;
+    mix(&h->seen, ~(uint64_t)h->ops);
+    if (h->planning || h->checks) agrees(c);
+    h->ended = 1;
 }
 
 void mls_reuse_planned(mls_tape *t)
@@ -82,10 +168,7 @@ void mls_reuse_planned(mls_tape *t)
     mls_reuse *h = t->reuse;
     h->planning = 0;
     t->dry = 0;
-    if (h->ops + 1 > h->room_ops) {
-        if (!grow((void **)&h->first, h->ops + 1, sizeof *h->first)) return;
-        h->room_ops = h->ops + 1;
-    }
+    if (h->ops + 1 > h->room_ops) return;                   /* no memory: no plan */
     memset(h->first, 0, (size_t)(h->ops + 1) * sizeof *h->first);
     for (int32_t i = 1; i <= h->tensors; i++) {
         if (h->last[i] == UNSEEN || h->last[i] >= h->ops) continue;
@@ -106,11 +189,13 @@ static void use(mls_reuse *h, mls_t x, int32_t op)
 
 void mls_reuse_use(mls_tape *t, mls_t x)
 {
+    if (t->reuse) mix_tensor(t->reuse, x);
     if (mls_reuse_planning(t)) use(t->reuse, x, t->reuse->ops);
 }
 
 void mls_reuse_hold(mls_tape *t, mls_t x)
 {
+    if (t->reuse) mix_tensor(t->reuse, x);
     if (mls_reuse_planning(t)) use(t->reuse, x, NEVER);
 }
 
@@ -127,7 +212,7 @@ void mls_reuse_made(mls_tape *t, tensor *x)
 
 static int worth(const tensor *x)
 {
-    return x->t.dim[0] > 1 && x->t.count >= LEAST && x->t.data && x->t.grad != x->t.data;
+    return x->t.count >= (x->t.dim[0] > 1 ? LEAST : LARGE) && x->t.data && x->t.grad != x->t.data;
 }
 
 /* The floats that hold n values of 16 bits. */
@@ -136,11 +221,13 @@ static int64_t room_of_halves(int64_t n) { return (n + 1) / 2; }
 static void expire(mls_ctx *c, tensor *x)
 {
     mls_tape *t = c->tape;
-    if (!worth(x) || (x->kept && !t->reuse->half)) return;
-    if (x->kept && !x->half && !x->maker) {
+    const int waits = x->kept || x->asked;
+    if (!worth(x) || (waits && !t->reuse->half && (x->kept || !x->maker))) return;
+    if (waits && x->t.dim[0] <= 1) return;
+    if (waits && !x->half && !x->maker) {
         x->half = (uint16_t *)(void *)mls_tape_take(t, room_of_halves(x->t.count));
         if (!x->half) return;                               /* then the floats stay */
-        mls_k_half_pack(x->t.data, x->half, x->t.count);
+        if (!t->rehearses) mls_k_half_pack(x->t.data, x->half, x->t.count);
     }
     mls_tape_give(t, x->t.data, x->t.count);
     x->t.data = NULL;
@@ -163,7 +250,7 @@ static void make_again(mls_ctx *c, tensor *x)
     }
     const mls_call k = { n->attr, n->in, out, n->n_in, n->n_out, n->flags, c, 0 };
     if (!c->error->set) n->op->forward(&k);
-    mls_arena_release(&c->tape->arena, m);
+    mls_tape_drop_scratch(c->tape, m);
 }
 
 static int restore(mls_ctx *c, mls_t y)
@@ -183,6 +270,7 @@ static int restore(mls_ctx *c, mls_t y)
             mls_error_set(c->error, "%s: out of memory", c->path);
             return 0;
         }
+        if (c->tape->rehearses) return !c->error->set;
         if (x->half) mls_k_half_unpack(x->half, x->t.data, x->t.count);
         else make_again(c, x);
     }
@@ -205,10 +293,11 @@ static void use_all(mls_reuse *h, const mls_t *x, int n)
     for (int i = 0; i < n; i++) use(h, x[i], h->ops);
 }
 
-static void keep_all(const mls_t *x, int n)
+static void keep_all(const mls_t *x, int n, int again)
 {
     for (int i = 0; i < n; i++)
-        if (x[i]) mls_tape_root(x[i])->kept = 1;
+        if (x[i] && again) mls_tape_root(x[i])->asked = 1;
+        else if (x[i]) mls_tape_root(x[i])->kept = 1;
 }
 
 /* Its first output need not wait if it can be made again of what waits anyway. */
@@ -231,9 +320,9 @@ void mls_reuse_applied(mls_ctx *c, const mls_note *noted, const mls_t *in, int n
         use_all(h, out, n_out);
     } else if (noted) {
         const int unread = mls_tape_unread(noted->can, n_out);
-        if (!(noted->can & MLS_TAPE_FORGETS_IN)) keep_all(in, n_in);
-        keep_all(out + unread, n_out - unread);
-        if (h->half && n_out > 0 && out[0]) will_be_made(noted);
+        if (!(noted->can & MLS_TAPE_FORGETS_IN)) keep_all(in, n_in, noted->can & MLS_TAPE_AGAIN);
+        keep_all(out + unread, n_out - unread, 0);
+        if (n_out > 0 && out[0]) will_be_made(noted);
     }
     if (!h->planning && h->ops < h->planned_ops)
         for (int32_t n = h->first[h->ops]; n; n = h->next[n])

@@ -12,6 +12,7 @@ struct mls_note {
     const char   *path;        /* of the node that applied it                           */
     mls_t        *in, *out;
     int           n_in, n_out;
+    size_t        expects;     /* bytes of scratch, for a rehearsal                       */
     unsigned      flags, can;  /* can: MLS_WRITES, ..., MLS_TAPE_*                      */
 };
 
@@ -22,10 +23,12 @@ typedef struct tensor {
     int            tracks;     /* a gradient can reach it                               */
     int            owned;      /* its gradient buffer is the tape's, to be reused       */
     int            spikes;     /* marked: it holds spikes                               */
+    const mls_later *later;     /* its map was put off                                  */
     const mls_int8 *int8;      /* of a weight: the same in 8 bits, or NULL              */
     /* reuse.c */
     int32_t        number;     /* in the order of making, from 1; 0: data not the tape's */
     int            kept;       /* a note's backward reads its values                     */
+    int            asked;      /* so does one that takes them made again (MLS_TAPE_AGAIN) */
     uint16_t      *half;       /* its values in 16 bits, once its floats are gone        */
     const mls_note *maker;     /* or who makes them again                                */
 } tensor;
@@ -40,11 +43,23 @@ static inline tensor *mls_tape_root(mls_t x)
 
 /* Memory of so many floats that is used again within a step (pool.c). */
 float *mls_tape_take(mls_tape *t, int64_t count);
+float *mls_tape_take_free(mls_tape *t, int64_t count);    /* NULL: there is none that large */
 void   mls_tape_give(mls_tape *t, void *floats, int64_t count);
+
+/* What the free pieces are, for one who takes of t->spare what he likes and gives to it what
+ * he likes: afterwards it is made of them again, as it was.  NULL: there are none.        */
+struct mls_pieces;
+struct mls_pieces *mls_tape_pieces(const mls_tape *t, mls_arena *a);
+mls_spare mls_tape_whole_pieces(const struct mls_pieces *p);
+/* An op that began at m has returned. */
+void   mls_tape_drop_scratch(mls_tape *t, mls_mark m);
 
 /* ---- reuse.c; each does nothing where t->reuse is NULL --------------------------------- */
 
 void mls_reuse_made(mls_tape *t, tensor *x);
+/* An op comes next; 0 and the context's error: it is not what was planned. */
+int  mls_reuse_begins(mls_ctx *c, const mls_op *op, const mls_t *in, int n_in, const mls_t *out,
+                      int n_out);
 /* Before an op reads and writes these; 0 and the context's error: no memory. */
 int  mls_reuse_need(mls_ctx *c, const mls_t *in, int n_in, const mls_t *out, int n_out);
 /* After it: what it was the last to read goes, or into 16 bits.  noted: its backward will be

@@ -32,6 +32,21 @@ static int is_shape(int64_t d0, int64_t d1, int64_t d2)
            !__builtin_mul_overflow(n, d2, &n) && n <= INT64_MAX / 8;
 }
 
+static int has_floats(mls_ctx *c, tensor *x)
+{
+    const size_t bytes = (size_t)x->t.count * sizeof(float);
+    c->tape->bytes += (double)bytes;
+    mls_reuse_made(c->tape, x);
+    if (c->tape->dry) return 1;
+    x->t.data = c->tape->reuse ? mls_tape_take(c->tape, x->t.count)
+                               : mls_arena_alloc(&c->tape->arena, bytes);
+    if (!x->t.data) return 0;
+#ifdef MLS_HOSTILE      /* a kernel that leaves a value unwritten shows up as NaN */
+    memset(x->t.data, 0xff, bytes);
+#endif
+    return 1;
+}
+
 mls_tensor *mls_tape_tensor(mls_ctx *c, int64_t d0, int64_t d1, int64_t d2)
 {
     if (!is_shape(d0, d1, d2)) {
@@ -41,17 +56,7 @@ mls_tensor *mls_tape_tensor(mls_ctx *c, int64_t d0, int64_t d1, int64_t d2)
     }
     tensor *x = new_tensor(c, d0, d1, d2);
     if (!x) return fail_memory(c, sizeof *x);
-    const size_t bytes = (size_t)x->t.count * sizeof(float);
-    c->tape->bytes += (double)bytes;
-    mls_reuse_made(c->tape, x);
-    if (c->tape->dry) return &x->t;
-    x->t.data = c->tape->reuse ? mls_tape_take(c->tape, x->t.count)
-                              : mls_arena_alloc(&c->tape->arena, bytes);
-    if (!x->t.data) return fail_memory(c, bytes);
-#ifdef MLS_HOSTILE      /* a kernel that leaves a value unwritten shows up as NaN */
-    memset(x->t.data, 0xff, bytes);
-#endif
-    return &x->t;
+    return has_floats(c, x) ? &x->t : fail_memory(c, (size_t)x->t.count * sizeof(float));
 }
 
 mls_tensor *mls_tape_wrap(mls_ctx *c, float *data, float *grad, int leaf, int64_t d0,
@@ -82,6 +87,7 @@ mls_t mls_tape_steps(mls_ctx *c, mls_t x, int64_t from, int64_t n)
                       (long long)from, (long long)(from + n), (long long)x->dim[0]);
         return x;
     }
+    mls_tape_now(c, x);
     tensor *v = new_tensor(c, n, x->dim[1], x->dim[2]);
     if (!v) return fail_memory(c, sizeof *v);
     tensor *p = inner(x);
@@ -98,6 +104,7 @@ mls_t mls_tape_steps(mls_ctx *c, mls_t x, int64_t from, int64_t n)
 
 mls_t mls_tape_detach(mls_ctx *c, mls_t x)
 {
+    mls_tape_now(c, x);
     mls_reuse_hold(c->tape, x);                 /* nobody knows who reads y: x's floats */
     mls_tensor *y = mls_tape_wrap(c, x->data, NULL, 0, x->dim[0], x->dim[1], x->dim[2]);
     if (mls_tape_spikes(x)) mls_tape_mark_spikes(y);
@@ -131,7 +138,7 @@ float *mls_tape_grad(mls_ctx *c, mls_t t)
         fail_memory(c, (size_t)x->t.count * sizeof(float));
         return NULL;
     }
-    memset(g, 0, (size_t)x->t.count * sizeof(float));
+    if (!c->tape->rehearses) memset(g, 0, (size_t)x->t.count * sizeof(float));
     x->owned = 1;
     return x->t.grad = g;
 }
@@ -140,7 +147,8 @@ int mls_tape_overwrite(mls_ctx *c, mls_t t, const char *producer)
 {
     const mls_note *n = c->tape->last;
     tensor *x = inner(t);
-    if (!n || n->out[0] != t || strcmp(n->op->name, producer) || x->parent || x->t.grad) return 0;
+    if (!n || n->n_out < 1 || n->out[0] != t || x->parent || x->t.grad) return 0;
+    if (producer ? strcmp(n->op->name, producer) : !mls_tape_unread(n->can, 1)) return 0;
     x->t.grad = x->t.data;
     return 1;
 }
@@ -185,9 +193,71 @@ static void tell(const mls_tape *t, const mls_op *op, const mls_call *k, int bac
     if (t->watch) t->watch->tell(t->watch->arg, op, k, backward, after);
 }
 
+/* ---- what was put off --------------------------------------------------------------- */
+
+mls_t mls_tape_put_off(mls_ctx *c, unsigned can, const mls_op *op, const mls_t in[3],
+                       int64_t d0, int64_t d1, int64_t d2)
+{
+    tensor *y = new_tensor(c, d0, d1, d2);
+    mls_later *l = y ? mls_arena_alloc(&c->tape->arena, sizeof *l) : NULL;
+    if (!l) return fail_memory(c, sizeof *y);
+    *l = (mls_later){ op, can, { in[0], in[1], in[2] } };
+    y->later = l;
+    for (int i = 0; i < 3; i++) y->tracks |= mls_tape_tracks(in[i]);
+    return &y->t;
+}
+
+const mls_later *mls_tape_later(mls_t y) { return y ? inner(y)->later : NULL; }
+
+void mls_tape_now(mls_ctx *c, mls_t y)
+{
+    const mls_later *l = mls_tape_later(y);
+    if (!l || c->error->set) return;
+    inner(y)->later = NULL;
+    if (has_floats(c, inner(y))) mls_tape_apply_as(c, l->can, l->op, NULL, l->in, 3, &y, 1);
+    else fail_memory(c, (size_t)y->count * sizeof(float));
+}
+
+/* ---- scratch ------------------------------------------------------------------------ */
+
+/* Large scratch is of free floats where there are any; else it ends the arena. */
+struct mls_lent {
+    struct mls_lent *next;
+    float           *floats;
+    int64_t          count;
+};
+
+static float *lend(mls_tape *t, size_t bytes)
+{
+    enum { LARGE = 1 << 14 };
+    if (!t->reuse || bytes < LARGE) return NULL;
+    struct mls_lent *l = mls_arena_alloc(&t->arena, sizeof *l);
+    if (!l) return NULL;
+    *l = (struct mls_lent){ t->lent, NULL, (int64_t)((bytes + 3) / 4) };
+    l->floats = mls_tape_take_free(t, l->count);
+    if (l->floats) t->lent = l;
+    return l->floats;
+}
+
+/* The op has returned. */
+void mls_tape_drop_scratch(mls_tape *t, mls_mark m)
+{
+    for (struct mls_lent *l = t->lent; l; l = l->next) mls_tape_give(t, l->floats, l->count);
+    t->lent = NULL;
+    mls_arena_release(&t->arena, m);
+}
+
+void *mls_tape_scratch(const mls_call *k, size_t bytes)
+{
+    void *p = lend(k->ctx->tape, bytes);
+    if (!p) p = mls_arena_alloc(&k->ctx->tape->arena, bytes);
+    if (!p) fail_memory(k->ctx, bytes);
+    return p;
+}
+
 /* ---- applying -------------------------------------------------------------------- */
 
-static int note(mls_ctx *c, unsigned can, const mls_op *op, const void *attr, const mls_t *in,
+static int note(mls_ctx *c, unsigned can, size_t expects, const mls_op *op, const void *attr, const mls_t *in,
                 int n_in, const mls_t *out, int n_out)
 {
     mls_tape *t = c->tape;
@@ -200,8 +270,8 @@ static int note(mls_ctx *c, unsigned can, const mls_op *op, const void *attr, co
     mls_t *at = (mls_t *)(n + 1);
     memcpy(at, in, (size_t)n_in * sizeof *at);
     memcpy(at + n_in, out, (size_t)n_out * sizeof *at);
-    *n = (mls_note){ t->last, op, attr, c->path, at, at + n_in, n_in, n_out, t->flags,
-                     can };
+    *n = (mls_note){ t->last, op, attr, c->path, at, at + n_in, n_in, n_out, expects,
+                     t->flags, can };
     t->last = n;
     return 1;
 }
@@ -221,6 +291,8 @@ void mls_tape_apply_dense(mls_ctx *c, const mls_op *op, const void *attr, const 
 void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *attr,
                        const mls_t *in, int n_in, const mls_t *out, int n_out)
 {
+    const size_t expects = c->tape->expects;
+    c->tape->expects = 0;
     if (c->error->set) return;
     /* fields after flops came later: MLS_HAS(op, field) before one is read */
     if (!MLS_HAS(op, flops)) {
@@ -230,8 +302,11 @@ void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *a
     }
     mls_tape *t = c->tape;
     int tracks = 0;
+    for (int i = 0; i < n_in; i++) mls_tape_now(c, in[i]);
+    if (c->error->set) return;
     for (int i = 0; i < n_in; i++) tracks |= mls_tape_tracks(in[i]);
     const mls_call k = { attr, in, out, n_in, n_out, t->flags, c, 0 };
+    if (!mls_reuse_begins(c, op, in, n_in, out, n_out)) return;
     if (!mls_reuse_need(c, in, n_in, out, n_out)) return;
     const double flops = op->flops ? op->flops(&k) : 0.0;
     t->flops += flops;
@@ -246,13 +321,14 @@ void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *a
     const mls_mark m = mls_arena_mark(&t->arena);
     mls_run_op = op->name;
     tell(t, op, &k, 0, 0);
-    op->forward(&k);
+    if (!t->rehearses || can & MLS_TAPE_RUNS) op->forward(&k);
+    else if (expects) mls_tape_scratch(&k, expects);
     tell(t, op, &k, 0, 1);
-    mls_arena_release(&t->arena, m);                     /* scratch */
+    mls_tape_drop_scratch(t, m);
     if (t->check && !t->bad.path) look(c->path, op, out, n_out, &t->bad);
     if (c->error->set) return;
     const int noted = tracks && op->backward && t->flags & MLS_TRAIN;
-    if (noted && !note(c, can, op, attr, in, n_in, out, n_out)) return;
+    if (noted && !note(c, can, expects, op, attr, in, n_in, out, n_out)) return;
     mls_reuse_applied(c, noted ? t->last : NULL, in, n_in, out, n_out);
 }
 
@@ -302,12 +378,13 @@ static void undo(mls_ctx *c, mls_note *n)
     mls_run_current = n->path;
     mls_run_op = n->op->name;
     tell(c->tape, n->op, &k, 1, 0);
-    n->op->backward(&k);
+    if (!c->tape->rehearses || n->can & MLS_TAPE_RUNS) n->op->backward(&k);
+    else if (n->expects) mls_tape_scratch(&k, n->expects);
     tell(c->tape, n->op, &k, 1, 1);
-    mls_arena_release(&c->tape->arena, m);
+    mls_tape_drop_scratch(c->tape, m);
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i]) drop_grad(c->tape, inner(n->out[i]));
-    mls_reuse_undone(c->tape, n->in, n->n_in, n->out, n->n_out);
+    mls_reuse_undone(c->tape, n->in, n->can & MLS_TAPE_PIECE ? 0 : n->n_in, n->out, n->n_out);
 }
 
 void mls_tape_backward(mls_ctx *c)
@@ -332,19 +409,13 @@ int mls_tape_first_bad(const mls_tape *t, mls_tape_bad *bad)
     return found;
 }
 
-void *mls_tape_scratch(const mls_call *k, size_t bytes)
-{
-    void *p = mls_arena_alloc(&k->ctx->tape->arena, bytes);
-    if (!p) fail_memory(k->ctx, bytes);
-    return p;
-}
-
 void mls_tape_reset(mls_tape *t)
 {
     mls_arena_reset(&t->arena);
     t->last = NULL;
     t->bad.path = NULL;
-    t->spare = NULL;
+    t->spare = (mls_spare){ { NULL, NULL } };
+    t->lent = NULL;
     t->flops = t->macs = t->spike_macs = t->bytes = 0.0;
     t->dropouts = 0;
     if (t->reuse) mls_reuse_reset(t->reuse);

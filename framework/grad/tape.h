@@ -41,17 +41,24 @@ typedef struct mls_tape_watch {
     void *arg;
 } mls_tape_watch;
 
+/* Free floats (pool.c). */
+typedef struct mls_spare { struct spare *root[2]; } mls_spare;
+
 struct mls_tape {
     mls_arena arena;        /* the step's memory                                     */
     unsigned  flags;        /* MLS_SMOOTH, MLS_TRAIN, MLS_EXACT                      */
     int       dry;          /* 1: count only                                         */
     mls_note *last;         /* newest note; NULL at start                            */
+    int       rehearses;    /* 1: memory comes and goes as in a real step, and nobody reads or
+                               writes it: ops do nothing but those that run others      */
+    size_t    expects;      /* bytes of scratch of the op applied next, for a rehearsal     */
     double    flops;        /* counted forward flops since reset                     */
     double    macs;         /* of these, multiply-accumulates: see mls_net_work      */
     double    spike_macs;   /* of linear maps whose input is spikes, as if it were not */
     double    bytes;        /* of tensors made since reset                           */
     mls_synapses *synapses; /* where spikes are counted; NULL: nowhere               */
-    void     *spare;        /* gradient buffers to reuse during backward             */
+    mls_spare spare;        /* floats to use again                                   */
+    struct mls_lent *lent;  /* of these, what an op has for scratch                  */
     uint64_t  dropout;      /* key of this step's dropout                            */
     int64_t   dropouts;     /* how many were applied                                 */
     int       steady;       /* 1: dropout drops nothing, in training too             */
@@ -59,6 +66,7 @@ struct mls_tape {
     mls_tape_bad bad;       /* what that found first; path NULL: nothing             */
     const mls_tape_watch *watch; /* NULL: nobody                                          */
     int       events;       /* MLS_EVENTS_*: how products with spikes are made (events.h) */
+    int       puts_off;     /* 1: a linear map may wait until an op reads what it gives */
     mls_reuse *reuse;       /* floats that nobody reads again are used again (reuse.h);
                                NULL: not before the reset                            */
 };
@@ -68,6 +76,9 @@ enum {
     MLS_TAPE_DENSE = 1 << 16,   /* half of its flops are multiply-accumulates          */
     MLS_TAPE_FORGETS_IN = 1 << 17,   /* its backward reads no in[i]->data ...          */
     MLS_TAPE_FORGETS_OUT = 1 << 18,  /* ... no out[i]->data                            */
+    MLS_TAPE_AGAIN = 1 << 19,        /* what its inputs were may be made again for it  */
+    MLS_TAPE_PIECE = 1 << 20,        /* others read the same inputs just before and after */
+    MLS_TAPE_RUNS = 1 << 21,         /* it runs other ops                              */
     MLS_TAPE_FORGETS = MLS_TAPE_FORGETS_IN | MLS_TAPE_FORGETS_OUT
 };
 
@@ -112,8 +123,9 @@ int  mls_tape_tracks(mls_t x);
 /* Makes (zeroed, if new) and returns x's gradient buffer, to seed backward with. */
 float *mls_tape_grad(mls_ctx *c, mls_t x);
 /* For an op that writes (not adds) the gradient of its input x: lets it take the place of
- * x's values, if x came straight from `producer` (an op that never reads what it gave) and
- * nothing else can want the values in backward.  Returns 1 if so: then x->grad == x->data. */
+ * x's values, if x came straight from `producer` (an op that never reads what it gave; NULL:
+ * any that says so) and nothing else can want the values in backward.  Returns 1 if so:
+ * then x->grad == x->data.                                                               */
 int mls_tape_overwrite(mls_ctx *c, mls_t x, const char *producer);
 /* Runs every noted op backward, newest first.  Errors name op and node. */
 void mls_tape_backward(mls_ctx *c);
@@ -121,6 +133,19 @@ void mls_tape_backward(mls_ctx *c);
 /* The first op since the reset that gave a value which is not finite: of those still
  * noted, or, with `check` set beforehand, of all.  1 and *bad, or 0.                     */
 int  mls_tape_first_bad(const mls_tape *t, mls_tape_bad *bad);
+
+/* A map that was put off: y = x w^T + bias, whose data is NULL.  It is computed when an op, a
+ * view or mls_tape_now wants y; until then its reader may do without (head-loss.c).       */
+typedef struct mls_later {
+    const mls_op *op;
+    unsigned      can;
+    mls_t         in[3];          /* x, w, bias or NULL                                */
+} mls_later;
+mls_t mls_tape_put_off(mls_ctx *c, unsigned can, const mls_op *op, const mls_t in[3],
+                       int64_t d0, int64_t d1, int64_t d2);
+/* What y waits for; NULL: nothing. */
+const mls_later *mls_tape_later(mls_t y);
+void  mls_tape_now(mls_ctx *c, mls_t y);
 
 void *mls_tape_scratch(const mls_call *k, size_t bytes);
 

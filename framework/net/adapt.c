@@ -78,8 +78,9 @@ void mls_net_adapt_by(mls_run *run, node *n, mls_t w, mls_t by, double rate, dou
                       by ? (long long)by->count : 0, rate, low, high);
         return;
     }
+    mls_tape_now(&n->ctx, by);
     mls_reuse_use(&run->tape, by);
-    if (!mls_net_adapting(run) || run->tape.dry) return;
+    if (!mls_net_adapting(run) || run->tape.dry || run->tape.rehearses) return;
     change *k = find(net, &run->change, i, &run->penalty_arena, &run->error);
     if (!k) return;
     k->live = 1;

@@ -177,6 +177,7 @@ static void store(mls_ctx *c, mls_state *s, mls_t value)
                       (long long)value->dim[0], (long long)value->dim[1], (long long)value->dim[2]);
         return;
     }
+    mls_tape_now(c, value);
     run->now[s->index] = value;
 }
 

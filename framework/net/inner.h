@@ -114,7 +114,9 @@ struct mls_run {
     mls_t      *first, *now;                  /* at the start, and by now               */
     const float **seed;
     int         pending, track;
+    int         blocks, in_blocks;            /* the output may be, is made in blocks   */
     mls_arena   remat_arena;                  /* of nodes that run again in backward    */
+    mls_reuse **remat_reuse;                  /* [n_nodes][2]: of its forward, and again */
     mls_observer observer;
     int         observed;
     int         again;                        /* MLS_FIRST, MLS_AGAIN: inside a remat   */

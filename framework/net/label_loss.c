@@ -123,7 +123,7 @@ mls_t mls_net_label_loss(mls_run *r, mls_t y, const mls_batch *b, mls_loss_stats
     const mls_label_loss *l = &r->net->labels;
     mls_ctx *c = mls_run_ctx(r);
     mls_t loss;
-    if (r->tape.dry) return mls_grad_cross_entropy(c, y, b->label, s);
+    if (r->tape.dry || r->tape.rehearses) return mls_grad_cross_entropy(c, y, b->label, s);
     if (l->kind == MLS_CE_RATE) loss = rate(c, y, b, s);
     else if (l->kind == MLS_MSE_COUNT || l->kind == MLS_MSE_MEMBRANE)
         loss = squares(c, y, b, l, s);

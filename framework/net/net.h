@@ -126,6 +126,9 @@ void     mls_run_reset(mls_run *run);        /* every state to its reset value  
  * [T][B][out] (or [1][B][out] for a head that pools), NULL on error.  The previous
  * call's tensors are gone.  step numbers the call for dropout.                          */
 mls_t    mls_run_forward(mls_run *run, const mls_batch *b, uint64_t step);
+/* on: mls_run_loss may make the head's outputs a block of steps at a time (grad/head-loss.c),
+ * where they are no more than scored: there is no mls_run_output and no decision then.     */
+void     mls_run_blocks(mls_run *run, int on);
 /* As forward and the loss; mean over scored positions.  NaN on error. */
 double   mls_run_loss(mls_run *run, const mls_batch *b, uint64_t step, mls_loss_stats *s);
 /* What the components of the last training forward add to the loss by mls->penalty: the sum
@@ -136,6 +139,8 @@ double   mls_run_penalty(const mls_run *run, int *n);
  * Every backward has the penalties in it: they belong to the components, not to the loss. */
 void     mls_run_backward(mls_run *run, double scale);
 mls_error *mls_run_error(mls_run *run);
+/* Bytes of its tensors and all that belongs to them, at most so far. */
+double   mls_run_memory(const mls_run *run);
 mls_tape  *mls_run_tape(mls_run *run);
 /* States, for checkpoints: "state/layer0.liq.h" [B][width].  Not between a training
  * forward and its backward.                                                              */
@@ -154,7 +159,7 @@ void     mls_run_seed_state(mls_run *run, int i, const float *seed);
  * what the network makes of it: mls_run_of gives them the run in progress.              */
 mls_t    mls_run_input(mls_run *run);
 mls_run *mls_run_of(mls_ctx *c);
-/* The last forward's output, and its batch's mask [T][B][1] (NULL: every step is real; there
+/* The last forward's output (NULL: it was made in blocks), and its batch's mask [T][B][1] (NULL: every step is real; there
  * while the forward runs, for observers).                                                */
 mls_t    mls_run_output(const mls_run *run);
 /* What the classes of the last loss were decided by: the output, or [1][B][out] of it.   */
@@ -197,5 +202,10 @@ double   mls_run_synops(const mls_run *run);
 typedef struct mls_cost { int64_t parameters; double flops, bytes, state_bytes; } mls_cost;
 /* Dry run of one training step of T x B: works on a dry or a real net. */
 int      mls_net_cost(mls_net *net, int64_t steps, int64_t batch, mls_cost *out, mls_error *e);
+/* Bytes that a training step of T x B has at its peak beside the weights, their gradients and
+ * the optimiser, with memory used again (mls_run_reuse) and the output in blocks: found by a
+ * step in which no op computes and no memory is touched.  Scratch of ops is not in it.  flags:
+ * as mls_run_new.  Works on a dry or a real net.  NaN: that much memory cannot be had.     */
+double   mls_net_memory(mls_net *net, int64_t steps, int64_t batch, unsigned flags, int half);
 
 #endif

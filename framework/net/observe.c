@@ -37,6 +37,8 @@ void mls_net_observe(mls_run *run, node *n, const char *name, const char *unit, 
                      unsigned flags, mls_t value, int64_t t0)
 {
     const mls_channel ch = { n->path, name, unit, help, flags, value->dim[2] };
+    mls_tape_now(&n->ctx, value);
+    if (run->error.set) return;
     if (run->list_arena) add_to_list(run, &ch);
     else if (mls_reuse_planning(&run->tape)) mls_reuse_use(&run->tape, value);
     else run->observer.value(run->observer.arg, &ch, value, t0);

@@ -3,6 +3,7 @@
 
 #include "base/philox.h"
 #include "grad/reuse.h"
+#include "grad/tape-inner.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -45,21 +46,32 @@ void mls_run_free(mls_run *r)
     free(r->key);
     mls_tape_free(&r->tape);
     mls_arena_free(&r->remat_arena);
+    for (int i = 0; r->remat_reuse && i < 2 * r->net->n_nodes; i++)
+        mls_reuse_free(r->remat_reuse[i]);
+    free(r->remat_reuse);
     mls_arena_free(&r->penalty_arena);
     free(r);
 }
 
 mls_error *mls_run_error(mls_run *run) { return &run->error; }
+double mls_run_memory(const mls_run *r)
+{
+    return (double)(r->tape.arena.peak + r->remat_arena.peak);
+}
+
 mls_tape *mls_run_tape(mls_run *run) { return &run->tape; }
 
 int mls_run_reuse(mls_run *run, int half)
 {
     if (!run->tape.reuse) run->tape.reuse = mls_reuse_new(half);
-    return run->tape.reuse != NULL;
+    if (!run->remat_reuse)
+        run->remat_reuse = calloc(2 * (size_t)run->net->n_nodes, sizeof *run->remat_reuse);
+    return run->tape.reuse && run->remat_reuse;
 }
 
 void mls_run_forget(mls_run *run) { run->pending = 0; }
 void mls_run_track(mls_run *run, int on) { run->track = on; }
+void mls_run_blocks(mls_run *run, int on) { run->blocks = on; }
 
 /* The final states stay in the tape until nobody reads the initial ones again: backward
  * does, so they are copied out after it or at the next use.                              */
@@ -141,7 +153,7 @@ static int check_batch(mls_run *r, const mls_batch *b)
                       (long long)b->batch, (long long)b->steps, (long long)r->batch);
     else if (net->shape.vocabulary ? !b->token : !b->x)
         mls_error_set(&r->error, "the batch has no %s", net->shape.vocabulary ? "tokens" : "input");
-    else if (net->dry && !r->tape.dry)
+    else if (net->dry && !r->tape.dry && !r->tape.rehearses)
         mls_error_set(&r->error, "a network built for a dry run cannot compute");
     return !r->error.set;
 }
@@ -150,7 +162,7 @@ static mls_t enter(mls_run *r, const mls_batch *b)
 {
     mls_net *net = r->net;
     mls_ctx *c = ctx_of(r);
-    const int dry = r->tape.dry;
+    const int dry = r->tape.dry || r->tape.rehearses;
     if (net->embed) {
         for (int64_t i = 0; !dry && i < b->steps * b->batch; i++)
             if (b->token[i] < 0 || b->token[i] >= net->shape.vocabulary) {
@@ -203,7 +215,9 @@ static mls_t head(mls_run *r, mls_t x)
     mls_t in[MAX_PORTS] = { x };
     for (int i = 1; i < h->n_in; i++)
         in[i] = h->in[i].service == 'm' ? r->mask : h->in[i].service == 'd' ? r->dt : NULL;
+    r->tape.puts_off = r->in_blocks;
     mls_net_node_forward(r, h, in, h->out, 0);
+    r->tape.puts_off = 0;
     return h->out[0];
 }
 
@@ -234,35 +248,87 @@ static mls_t through(mls_run *r, const mls_batch *b)
 }
 
 /* What is read after the forward: the output, and the states, which may be views of more. */
-static void plan(mls_run *r, const mls_batch *b, uint64_t step)
+static void plan(mls_run *r, const mls_batch *b, uint64_t step, uint64_t key)
 {
     begin(r, b, step);
-    mls_reuse_plan(&r->tape);
-    mls_reuse_hold(&r->tape, through(r, b));
+    mls_reuse_plan(&r->tape, key);
+    const mls_t y = through(r, b);
+    mls_reuse_end(ctx_of(r));
+    const mls_later *later = mls_tape_later(y);
+    for (int i = 0; later && i < 3; i++) mls_reuse_use(&r->tape, later->in[i]);
+    mls_reuse_hold(&r->tape, y);
     for (int i = 0; i < r->net->n_states; i++) mls_reuse_hold(&r->tape, r->now[i]);
     mls_reuse_planned(&r->tape);
+}
+
+/* Of what decides on the list of ops.  0, never the same: who looks on may want something else
+ * each time, and must not be told twice.                                                 */
+static uint64_t plan_key(const mls_run *r, const mls_batch *b)
+{
+    if (r->observed || r->list_arena || r->tape.synapses || r->tape.check) return 0;
+    const int has[] = { b->token != NULL, b->x != NULL, b->mask != NULL, b->dt != NULL,
+                        r->in_blocks, r->track, r->tape.steady };
+    uint64_t bits = 1;
+    for (size_t i = 0; i < sizeof has / sizeof *has; i++) bits = bits << 1 | (has[i] != 0);
+    return (uint64_t)b->steps << 16 | bits;
 }
 
 mls_t mls_run_forward(mls_run *r, const mls_batch *b, uint64_t step)
 {
     if (r->error.set || !check_batch(r, b)) return NULL;
-    if (r->tape.reuse && !r->tape.dry) plan(r, b, step);
+    const int plans = r->tape.reuse && !r->tape.dry;
+    const uint64_t key = plan_key(r, b);
+    int ready = plans && mls_reuse_ready(&r->tape, key);
+    if (plans && !ready) plan(r, b, step, key);
     if (r->error.set) return NULL;
     begin(r, b, step);
     if (r->tape.synapses) r->synapse_samples += (double)r->synapses.samples;
     r->output = r->error.set ? NULL : through(r, b);
+    mls_reuse_end(ctx_of(r));
+    if (ready && mls_reuse_stale(&r->tape)) {        /* a component that does otherwise now */
+        r->error = (mls_error){ 0 };
+        plan(r, b, step, key);
+        if (r->error.set) return NULL;
+        begin(r, b, step);
+        r->output = through(r, b);
+        mls_reuse_end(ctx_of(r));
+    }
     mls_run_current = mls_run_op = mls_run_phase = NULL;
     if (r->error.set) return NULL;
     observe_states(r);
-    r->pending = !r->tape.dry;
+    r->pending = !r->tape.dry && !r->tape.rehearses;
     if (!(r->flags & MLS_TRAIN)) commit(r);
     return r->output;
+}
+
+/* Whether the output may be made in blocks, and has more than one. */
+static int wants_blocks(const mls_run *r, const mls_batch *b)
+{
+    const mls_task_shape *s = &r->net->shape;
+    const int exact = (r->flags & MLS_EXACT) != 0;
+    return r->blocks && s->loss == MLS_CROSS_ENTROPY && s->per_step &&
+           r->net->labels.kind == MLS_LOSS_OF_TASK && !r->tape.check && !r->tape.synapses &&
+           b->steps * b->batch > mls_grad_head_rows(s->output, b->batch, exact);
+}
+
+/* The loss of an output that was put off.  Its input's gradient may take the input's place if
+ * that is the network's own norm, of which no state can be a view.                         */
+static mls_t loss_in_blocks(mls_run *r, mls_t y, const mls_batch *b, mls_loss_stats *s)
+{
+    const mls_later *later = mls_tape_later(y);
+    int replace = r->net->norm != 0;
+    for (int i = 0; i < r->net->n_states; i++)
+        replace &= !r->now[i] || mls_tape_root(r->now[i]) != mls_tape_root(later->in[0]);
+    r->output = NULL;
+    return mls_grad_head_loss(ctx_of(r), later, b->label, s, replace);
 }
 
 double mls_run_loss(mls_run *r, const mls_batch *b, uint64_t step, mls_loss_stats *s)
 {
     mls_loss_stats own;
+    r->in_blocks = wants_blocks(r, b);
     mls_t y = mls_run_forward(r, b, step);
+    r->in_blocks = 0;
     if (!y) return NAN;
     mls_ctx *c = ctx_of(r);
     const int kind = r->net->shape.loss, labels = r->net->labels.kind != MLS_LOSS_OF_TASK;
@@ -279,11 +345,12 @@ double mls_run_loss(mls_run *r, const mls_batch *b, uint64_t step, mls_loss_stat
     if (r->error.set) return NAN;
     if (!s) s = &own;
     r->loss = labels                      ? mls_net_label_loss(r, y, b, s)
+              : mls_tape_later(y)         ? loss_in_blocks(r, y, b, s)
               : kind == MLS_CROSS_ENTROPY ? mls_grad_cross_entropy(c, y, b->label, s)
               : kind == MLS_MAE           ? mls_grad_mae(c, y, b->target, s)
               : kind == MLS_BINARY        ? mls_grad_binary_nll(c, y, b->target, s)
                                           : mls_grad_mse(c, y, b->target, s);
-    return r->error.set || r->tape.dry ? NAN : (double)r->loss->data[0];
+    return r->error.set || r->tape.dry || r->tape.rehearses ? NAN : (double)r->loss->data[0];
 }
 
 /* ---- backward -------------------------------------------------------------------- */
@@ -306,7 +373,7 @@ void mls_run_backward(mls_run *r, double scale)
 {
     if (r->error.set || !r->loss || r->tape.dry) return;
     float *g = mls_tape_grad(ctx_of(r), r->loss);
-    if (g) g[0] += (float)scale;
+    if (g && !r->tape.rehearses) g[0] += (float)scale;
     backward(r, scale);
 }
 
@@ -331,25 +398,4 @@ void mls_run_backward_of(mls_run *r, mls_t loss, double scale)
     float *g = mls_tape_grad(ctx_of(r), loss);
     if (g) g[0] += (float)scale;
     backward(r, scale);
-}
-
-int mls_net_cost(mls_net *net, int64_t steps, int64_t batch, mls_cost *out, mls_error *e)
-{
-    mls_run *r = mls_run_new(net, batch, MLS_TRAIN, e);
-    if (!r) return 0;
-    r->tape.dry = 1;
-    static const int32_t token;
-    static const float x;
-    const mls_task_shape *s = &net->shape;
-    const mls_batch b = { steps, batch, s->vocabulary ? &token : NULL, s->vocabulary ? NULL : &x,
-                          s->has_mask ? &x : NULL, s->has_dt ? &x : NULL, &token, &x, NULL };
-    *out = (mls_cost){ .parameters = net->count };
-    mls_run_loss(r, &b, 0, NULL);
-    if (r->error.set) mls_error_set(e, "%s", r->error.text);
-    out->flops = 3.0 * r->tape.flops;         /* backward does each product twice */
-    out->bytes = r->tape.bytes;
-    for (int i = 0; i < net->n_states; i++)
-        out->state_bytes += (double)(batch * net->state[i]->width) * sizeof(float);
-    mls_run_free(r);
-    return !e->set;
 }

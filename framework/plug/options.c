@@ -135,6 +135,27 @@ static void unknown(const mls_registry *r, const mls_component *c, const mls_val
                   near ? "\"?" : "", n ? all : "none");
 }
 
+int mls_option_sees_all(const char *option, const char *word)
+{
+    static const char *const names[] = { "bidirectional", "full", NULL };
+    return listed(names, word ? word : option);
+}
+
+int mls_option_is_open(const mls_option *o, const void *self)
+{
+    const void *at = (const char *)self + o->offset;
+    if (o->type == MLS_BOOL) return *(const int *)at && mls_option_sees_all(o->name, NULL);
+    if (o->type != MLS_CHOICE || !o->choices) return 0;
+    const char *word = o->choices;
+    for (int i = *(const int *)at; i > 0 && word; i--) {
+        word = strchr(word, '|');
+        if (word) word++;
+    }
+    char own[64] = "";
+    if (word) snprintf(own, sizeof own, "%.*s", (int)strcspn(word, "|"), word);
+    return mls_option_sees_all(o->name, own);
+}
+
 static int names_components(const mls_option *o)
 {
     return o->type == MLS_COMPONENT || o->type == MLS_COMPONENTS;

@@ -58,6 +58,12 @@ const mls_plugin_file *mls_registry_file(const mls_registry *r, const mls_compon
 const mls_port   *mls_plug_port(const mls_registry *r, const mls_component *c, int i);
 const mls_option *mls_plug_option(const mls_registry *r, const mls_component *c, int i);
 
+/* Whether an option called so that is on, or a choice of this word, lets every step see all of
+ * the sequence, so that a component's promises MLS_CAUSAL and MLS_STREAMS do not hold; and
+ * whether option o does so in this component.                                            */
+int mls_option_sees_all(const char *option, const char *word);
+int mls_option_is_open(const mls_option *o, const void *self);
+
 /* Checks a map of options against c's table and stores defaults and values into self
  * (strings are copied into a).  Keys in `also` (NULL-terminated) are skipped.  Every
  * problem is an error with position, what was found, the range or the choices, and the

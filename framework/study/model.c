@@ -6,6 +6,7 @@
 #include "study/trial.h"
 
 #include <dirent.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -249,6 +250,18 @@ void mls_kept_task_free(mls_kept_task *k)
     *k = (mls_kept_task){ 0 };
 }
 
+/* At the peak of a step: tensors, gradients of the weights and what the optimiser keeps. */
+static double peak_bytes(const mls_model *m, double tensors, mls_error *e)
+{
+    const int mixed = !strcmp(mls_value_get_string(m->train, "precision", "float32", e), "mixed");
+    const int sgd = !strcmp(mls_value_get_string(m->train, "optimiser", "adamw", e), "sgd");
+    const unsigned exact = mls_value_get_bool(m->train, "exact", 0, e) ? MLS_EXACT : 0;
+    const double each = sizeof(float) + (sgd ? 1.0 : 2.0) * (mixed ? 2.0 : 4.0);
+    const double step = mls_net_memory(m->net, mls_feed_shape(m->feed)->steps, m->batch, exact,
+                                       mixed);
+    return (isnan(step) ? tensors : step) + each * (double)mls_net_parameters(m->net);
+}
+
 mls_value *mls_trial_resolve(mls_arena *a, const mls_registry *r,
                              const mls_value *config, mls_kept_task *kept,
                              double *flops_per_step, double *bytes, int64_t *parameters,
@@ -261,7 +274,7 @@ mls_value *mls_trial_resolve(mls_arena *a, const mls_registry *r,
         mls_net_cost(m.net, mls_feed_shape(m.feed)->steps, m.batch, &cost, e)) {
         const double n = (double)mls_value_get_int(m.train, "accumulate", 1, e);
         if (flops_per_step) *flops_per_step = cost.flops * n;
-        if (bytes) *bytes = cost.bytes;
+        if (bytes) *bytes = peak_bytes(&m, cost.bytes, e);
         if (parameters) *parameters = cost.parameters;
         out = mls_value_copy(a, m.config);
     }

@@ -26,7 +26,7 @@ typedef struct mls_plan_trial {
                                          threads }, complete                           */
     int              variant;
     int64_t          seed, parameters, steps;   /* steps 0: not known before the run   */
-    double           flops, bytes;  /* of a training step                              */
+    double           flops, bytes;  /* of a training step; bytes: at its peak         */
 } mls_plan_trial;
 
 typedef struct mls_plan {

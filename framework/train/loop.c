@@ -14,6 +14,12 @@ static double seconds(clockid_t clock)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static int is_binary(const mls_loop *l)
+{
+    const mls_task_shape *h = mls_feed_shape(l->feed);
+    return h->loss == MLS_CROSS_ENTROPY && h->output == 2;
+}
+
 mls_loop *mls_loop_new(mls_net *net, const mls_feed *feed, const mls_value *train,
                        uint64_t seed, const mls_sink *sink, mls_error *e)
 {
@@ -37,6 +43,10 @@ mls_loop *mls_loop_new(mls_net *net, const mls_feed *feed, const mls_value *trai
         if (l->evaluation &&
             !(mls_run_reuse(l->run, l->plan.mixed) && mls_run_reuse(l->evaluation, 0)))
             mls_error_set(e, "out of memory for a plan of what is read when");
+        if (!e->set) {
+            mls_run_blocks(l->run, 1);
+            mls_run_blocks(l->evaluation, !is_binary(l));    /* whose scores are gathered */
+        }
         l->optimiser = l->plan.optimiser;
         l->optimiser.key = mls_philox_key(seed, "loop", "round");
         if (!e->set && !mls_optimiser_open(&l->optimiser, net, &l->arena))
@@ -191,8 +201,7 @@ static int evaluate_batches(mls_loop *l, int split, int64_t most, mls_scores *sc
 
 static int evaluate_part(mls_loop *l, int split, int64_t most, mls_metric *out, int room)
 {
-    const mls_task_shape *h = mls_feed_shape(l->feed);
-    const int binary = h->loss == MLS_CROSS_ENTROPY && h->output == 2;
+    const int binary = is_binary(l);
     mls_scores scores = {0};
     int n = evaluate_batches(l, split, most, binary ? &scores : NULL, out, room);
     const double auc = n > 0 && n < room && binary ? mls_scores_auc(&scores) : NAN;

@@ -5,20 +5,6 @@
 
 enum { MOST = 64 };
 
-static int listed(const char *const *list, const char *name)
-{
-    for (; name && *list; list++)
-        if (!strcmp(*list, name)) return 1;
-    return 0;
-}
-
-/* Turned on purpose, these let every step see every other. */
-static int sees_all(const char *option, const char *word)
-{
-    static const char *const names[] = { "bidirectional", "full", NULL };
-    return word ? listed(names, word) : listed(names, option);
-}
-
 /* A mode that needs another port or a size of its own may refuse to be built; the defaults
  * may not.                                                                               */
 static int is_refused(mls_probe *p, const mls_variant *v)
@@ -63,7 +49,7 @@ static void add_choices(list *l, const mls_option *o)
     while (word && (word = strtok_r(NULL, "|", &save)))
         add(l, mls_arena_printf(a, ", %s %s", o->name, word), o->name,
             mls_value_string(a, word), 0,
-            l->p->c->flags & (sees_all(o->name, word) ? ~(unsigned)(MLS_CAUSAL | MLS_STREAMS)
+            l->p->c->flags & (mls_option_sees_all(o->name, word) ? ~(unsigned)(MLS_CAUSAL | MLS_STREAMS)
                                                       : ~0u));
 }
 
@@ -94,7 +80,7 @@ int mls_probe_variants(mls_probe *p, const mls_variant **out)
         if (o->type == MLS_BOOL)
             add(&l, mls_arena_printf(&p->arena, ", %s %s", o->name, on ? "on" : "off"),
                 o->name, mls_value_bool(&p->arena, on), 0,
-                p->c->flags & (on && sees_all(o->name, NULL)
+                p->c->flags & (on && mls_option_sees_all(o->name, NULL)
                                    ? ~(unsigned)(MLS_CAUSAL | MLS_STREAMS) : ~0u));
         else if (o->type == MLS_CHOICE && o->choices)
             add_choices(&l, o);

@@ -228,6 +228,42 @@ static void states_go_from_chunk_to_chunk(void **state)
     mls_lua_file_free(f);
 }
 
+/* The dry forward that plans what is read when is made once, not before each forward: n counts
+ * how often the function was called.                                                       */
+static void forward_runs_once_a_step(void **state)
+{
+    (void)state;
+    static const float want[] = { 2, 3, 4, 6, 7, 8 };
+    float x[T * B * D];
+    mls_lua_file *f = load("local mls = require 'mls'\n"
+                           "local n = 0\n"
+                           "mls.component { kind = 'liquid', name = 'calls', setup = function (c) end,\n"
+                           "  forward = function (c, x)\n"
+                           "    n = n + 1\n"
+                           "    return x * 0 + n\n"
+                           "  end }\n");
+    fill(x, T * B * D, 1);
+    mls_net *net = build("n: { component: liquid.calls }", "input -> n -> output");
+    assert_non_null(net);
+    mls_run *run = mls_run_new(net, B, MLS_TRAIN, &e);
+    float seen[6] = { 0 };
+    const mls_weight *w = weight_of(net, "head.weight"), *bias = weight_of(net, "head.bias");
+    memset(w->data, 0, (size_t)(w->rows * w->cols) * sizeof(float));
+    memset(bias->data, 0, (size_t)bias->cols * sizeof(float));
+    w->data[0] = 1.0f;
+    assert_true(mls_run_reuse(run, 0));
+    for (int i = 0; i < 6; i++) {
+        const mls_batch b = { .steps = i < 3 ? T : T - 1, .batch = B, .x = x };
+        mls_t y = mls_run_forward(run, &b, (uint64_t)i);
+        if (!y) fail_msg("%s", mls_run_error(run)->text);
+        seen[i] = y->data[0];
+    }
+    assert_memory_equal(seen, want, sizeof want);
+    mls_run_free(run);
+    mls_net_free(net);
+    mls_lua_file_free(f);
+}
+
 /* ---- errors ---------------------------------------------------------------------------------- */
 
 static void refused(const char *text, const char *words)
@@ -549,6 +585,7 @@ int main(void)
         cmocka_unit_test(equals_the_gate_in_c),
         cmocka_unit_test(a_loop_equals_the_scan),
         cmocka_unit_test(states_go_from_chunk_to_chunk),
+        cmocka_unit_test(forward_runs_once_a_step),
         cmocka_unit_test(wrong_declarations_are_told),
         cmocka_unit_test(wrong_callbacks_are_told),
         cmocka_unit_test(tensors_of_a_step_die_with_it),

@@ -1,0 +1,61 @@
+/* cost.c - what a training step takes, without making one. */
+#include "net/inner.h"
+
+#include <math.h>
+
+/* Shapes only: nobody reads the data behind these pointers. */
+static mls_batch batch_of(const mls_net *net, int64_t steps, int64_t batch)
+{
+    static const int32_t token;
+    static const float x;
+    const mls_task_shape *s = &net->shape;
+    return (mls_batch){ steps, batch, s->vocabulary ? &token : NULL, s->vocabulary ? NULL : &x,
+                        s->has_mask ? &x : NULL, s->has_dt ? &x : NULL, &token, &x, NULL };
+}
+
+int mls_net_cost(mls_net *net, int64_t steps, int64_t batch, mls_cost *out, mls_error *e)
+{
+    mls_run *r = mls_run_new(net, batch, MLS_TRAIN, e);
+    if (!r) return 0;
+    r->tape.dry = 1;
+    const mls_batch b = batch_of(net, steps, batch);
+    *out = (mls_cost){ .parameters = net->count };
+    mls_run_loss(r, &b, 0, NULL);
+    if (r->error.set) mls_error_set(e, "%s", r->error.text);
+    out->flops = 3.0 * r->tape.flops;         /* backward does each product twice */
+    out->bytes = r->tape.bytes;
+    for (int i = 0; i < net->n_states; i++)
+        out->state_bytes += (double)(batch * net->state[i]->width) * sizeof(float);
+    mls_run_free(r);
+    return !e->set;
+}
+
+/* A dry net has no gradients, which are not the tape's: something in their place, which nobody
+ * writes. */
+static void lend_gradients(mls_net *net, int on)
+{
+    static float nothing;
+    for (int i = 0; i < net->n_weights; i++)
+        if (!net->grad && !(net->weight[i].flags & MLS_FROZEN))
+            net->tensor[i]->grad = on ? &nothing : NULL;
+}
+
+double mls_net_memory(mls_net *net, int64_t steps, int64_t batch, unsigned flags, int half)
+{
+    mls_error e = { 0 };
+    mls_run *r = mls_run_new(net, batch, MLS_TRAIN | flags, &e);
+    const mls_batch b = batch_of(net, steps, batch);
+    double bytes = NAN;
+    if (r && mls_run_reuse(r, half)) {
+        mls_run_blocks(r, 1);
+        r->tape.rehearses = 1;
+        r->tape.arena.bare = r->remat_arena.bare = 1;
+        lend_gradients(net, 1);
+        mls_run_loss(r, &b, 0, NULL);
+        mls_run_backward(r, 1.0);
+        lend_gradients(net, 0);
+        if (!r->error.set) bytes = mls_run_memory(r);
+    }
+    mls_run_free(r);
+    return bytes;
+}
