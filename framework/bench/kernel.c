@@ -140,9 +140,9 @@ static int entropy_once(mls_bench_work *w, mls_bench_once *took, mls_error *e)
     memset(p->d, 0, (size_t)(CLASSES * s.D) * sizeof *p->d);
     mls_bench_time begin = mls_bench_now();
     mls_t x = mls_tape_wrap(c, p->a, NULL, 1, s.T, s.B, s.D),
-          weight = mls_tape_wrap(c, p->b, p->d, 1, 1, CLASSES, s.D),
-          loss = mls_grad_cross_entropy(c, mls_grad_linear(c, x, weight, NULL),
-                                        p->label, NULL);
+          weight = mls_tape_wrap(c, p->b, p->d, 1, 1, CLASSES, s.D);
+    const mls_later later = {.in = {x, weight}};
+    mls_t loss = mls_grad_head_loss(c, &later, p->label, NULL, 0);
     took->forward = mls_bench_since(begin);
     w->saved = (double)p->tape.arena.used;
     begin = mls_bench_now();
