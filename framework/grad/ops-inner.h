@@ -14,7 +14,7 @@ typedef struct mls_rows { int64_t n, per; } mls_rows;
 
 enum {
     MLS_ROWS_BLOCK = 1 << 14,    /* values in a block: half of L2 with three arrays   */
-    MLS_ROWS_SHARE = 1 << 19     /* fewer values are not worth waking a thread for    */
+    MLS_ROWS_SHARE = 1 << 16     /* fewer values are not worth waking a thread for    */
 };
 
 static inline void mls_rows_run(int64_t n, int64_t width,

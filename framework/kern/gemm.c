@@ -15,8 +15,8 @@ static int64_t panel_of(int trans_a, int64_t m)
     return !trans_a ? MLS_K_PANEL : m > 256 ? 128 : 64;
 }
 
-/* Less work than this is not worth waking a thread for: about 0.6 ms.                */
-#define WORTH_SHARING 4e7
+/* Less work than this is not worth waking a thread for: about 0.06 ms.               */
+#define WORTH_SHARING 4e6
 
 static void scale_rows(int64_t m, int64_t n, float beta, float *c, int64_t ldc)
 {

@@ -11,7 +11,7 @@
 #include <immintrin.h>
 #endif
 
-enum { BLOCK = 1 << 14, SHARE = 1 << 19 };
+enum { BLOCK = 1 << 14, SHARE = 1 << 16 };
 #define LARGEST 65504.0f
 
 typedef struct span { const float *x; uint16_t *h; float *y; int64_t n; } span;

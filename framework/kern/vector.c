@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-enum { BLOCK = 1 << 14, SHARE = 1 << 19 };
+enum { BLOCK = 1 << 14, SHARE = 1 << 16 };
 
 static void blocks(int64_t n, void (*body)(int64_t i, void *arg), void *arg)
 {

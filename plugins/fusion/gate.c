@@ -114,7 +114,7 @@ MLS_KERNEL_BODY(backward_item, backward_rows)
 static void each_item(plan *p, void (*body)(int64_t, void *))
 {
     const int64_t items = (p->rows + ROWS - 1) / ROWS;
-    if (p->rows * p->H * p->D >= 200000) mls->parfor(items, body, p);
+    if (p->rows * p->H * p->D >= 50000) mls->parfor(items, body, p);
     else for (int64_t i = 0; i < items; i++) body(i, p);
 }
 

@@ -139,17 +139,21 @@ static int products(const mls_call *k, const sizes *s, int turned, const float *
     return ok;
 }
 
-/* The LSTM of step t over the batch; returns its output. */
-MLS_INLINE const float *memory(const mls_call *k, const sizes *s, int64_t t,
+/* Samples [first, first + n): no step of one needs any other. */
+typedef struct some { int64_t first, n; } some;
+
+/* The LSTM of step t over some samples; returns its output. */
+MLS_INLINE const float *memory(const mls_call *k, const sizes *s, int64_t t, some of,
                                const mls_product *turn, const float *h)
 {
-    const int64_t row = t * s->B, H = s->H;
-    const float *c0 = t ? k->out[OUT_C]->data + (row - s->B) * H : k->in[IN_C]->data;
+    const int64_t row = t * s->B + of.first, H = s->H;
+    const float *c0 = t ? k->out[OUT_C]->data + (row - s->B) * H
+                        : k->in[IN_C]->data + of.first * H;
     float *z = k->out[OUT_Z]->data + row * 4 * H, *c = k->out[OUT_C]->data + row * H;
     float *m = k->out[OUT_M]->data + row * H;
     const float *mask = data_of(k, IN_MASK);
-    mls_product_run(turn, s->B, h, 1, z);
-    for (int64_t b = 0; b < s->B; b++) {
+    mls_product_run(turn, of.n, h, 1, z);
+    for (int64_t b = 0; b < of.n; b++) {
         memory_step(H, z + b * 4 * H, c0 + b * H, c + b * H, m + b * H);
         if (mask && mask[row + b] == 0.0f)
             memcpy(c + b * H, c0 + b * H, (size_t)H * sizeof(float));
@@ -157,14 +161,14 @@ MLS_INLINE const float *memory(const mls_call *k, const sizes *s, int64_t t,
     return m;
 }
 
-MLS_INLINE void steps(const mls_call *k, const sizes *s, int64_t t, const float *h,
-                      float *y)
+MLS_INLINE void steps(const mls_call *k, const sizes *s, int64_t t, some of,
+                      const float *h, float *y)
 {
     const float *dt = data_of(k, IN_DT), *tau = data_of(k, IN_TAU);
     const float *mask = data_of(k, IN_MASK);
     const int64_t H = s->H;
-    for (int64_t b = 0; b < s->B; b++) {
-        const int64_t row = t * s->B + b;
+    for (int64_t b = 0; b < of.n; b++) {
+        const int64_t row = t * s->B + of.first + b;
         cfc_step(&s->kind, k->out[OUT_HEADS]->data + row * s->kind.N,
                  dt ? dt[row] : 1.0f, tau ? tau + row * H : NULL, data_of(k, IN_WTAU),
                  data_of(k, IN_A), y + b * H);
@@ -173,7 +177,66 @@ MLS_INLINE void steps(const mls_call *k, const sizes *s, int64_t t, const float 
     }
 }
 
-MLS_INLINE void forward_body(const mls_call *k)
+typedef struct sums sums;
+
+typedef struct walk { /* what a pass over the steps of some samples needs */
+    const mls_call *k;
+    const sizes *s;
+    int64_t share; /* samples of an item */
+    const mls_product *back, *layer, *turn;
+    float *first; /* out of the first product, or their gradient */
+    const sums *sums;
+} walk;
+
+static some some_of(const walk *w, int64_t item)
+{
+    const int64_t from = item * w->share, left = w->s->B - from;
+    return (some){from, left < w->share ? left : w->share};
+}
+
+/* Weights go past the rows of an item once for all of them: few items, of whole tiles of
+ * four rows where there are enough. */
+static void each_item(walk *w, void (*body)(int64_t, void *))
+{
+    const int64_t B = w->s->B, H = w->s->H;
+    const int64_t threads = MLS_HAS(mls, threads) ? mls->threads() : 1;
+    const int64_t tile = B >= 4 * threads ? 4 : B >= 2 * threads ? 2 : 1;
+    w->share = B;
+    if (threads > 1 && w->s->T >= 8 && w->s->T * B * H * (H + w->s->F) >= 1000000)
+        w->share = ((B + threads - 1) / threads + tile - 1) / tile * tile;
+    const int64_t items = (B + w->share - 1) / w->share;
+    if (items > 1) mls->parfor(items, body, w);
+    else body(0, w);
+}
+
+MLS_INLINE void forward_some(int64_t item, void *arg)
+{
+    const walk *w = arg;
+    const mls_call *k = w->k;
+    const sizes *s = w->s;
+    const cfc_cell *p = k->attr;
+    const some of = some_of(w, item);
+    const float *h = k->in[IN_H]->data + of.first * s->H;
+    for (int64_t t = 0; t < s->T; t++) {
+        const int64_t row = t * s->B + of.first;
+        const float *m = p->mixed_memory ? memory(k, s, t, of, w->turn, h) : h;
+        float *y = k->out[OUT_Y]->data + row * s->H;
+        mls_product_run(w->back, of.n, m, 1, w->first + row * s->F);
+        for (int64_t l = 0; l < s->L; l++) {
+            const int last = l + 1 == s->L;
+            float *a = k->out[s->act + l]->data + row * s->U;
+            activate(p->activation, of.n * s->U, a, slope_of(k, s, l, row));
+            mls_product_run(&w->layer[l + 1], of.n, a, 0,
+                            k->out[last ? OUT_HEADS : s->act + l + 1]->data +
+                                row * (last ? s->kind.N : s->U));
+        }
+        steps(k, s, t, of, h, y);
+        h = y;
+    }
+}
+MLS_KERNEL_BODY(forward_item, forward_some)
+
+static void scan_forward(const mls_call *k)
 {
     const cfc_cell *p = k->attr;
     const sizes s = sizes_of(k);
@@ -181,7 +244,7 @@ MLS_INLINE void forward_body(const mls_call *k)
     const float *w0 = s.L ? k->in[IN_WEIGHT]->data : w;
     const float *b0 = s.L ? k->in[IN_WEIGHT + 1]->data : b;
     const int64_t ld = s.S + s.H, rows = s.T * s.B;
-    float *first = k->out[s.L ? s.act : OUT_HEADS]->data, *y = k->out[OUT_Y]->data;
+    float *first = k->out[s.L ? s.act : OUT_HEADS]->data;
     const mls_product back =
         mls_product_of(k, s.T, w0 ? w0 + s.S : NULL, ld, 1, s.H, s.F, NULL);
     mls_product layer[MAX_LAYERS + 1], turn = back;
@@ -195,48 +258,37 @@ MLS_INLINE void forward_body(const mls_call *k)
         product_of_rows(k, s.B, rows, 4 * s.H, s.S, k->in[IN_X]->data,
                         k->in[IN_WX]->data, s.S, k->in[IN_BX]->data,
                         k->out[OUT_Z]->data);
-    const float *h = k->in[IN_H]->data;
-    for (int64_t t = 0; t < s.T; t++) {
-        const int64_t row = t * s.B;
-        const float *m = p->mixed_memory ? memory(k, &s, t, &turn, h) : h;
-        mls_product_run(&back, s.B, m, 1, first + row * s.F);
-        for (int64_t l = 0; l < s.L; l++) {
-            const int last = l + 1 == s.L;
-            float *a = k->out[s.act + l]->data + row * s.U;
-            activate(p->activation, s.B * s.U, a, slope_of(k, &s, l, row));
-            mls_product_run(&layer[l + 1], s.B, a, 0,
-                            k->out[last ? OUT_HEADS : s.act + l + 1]->data +
-                                row * (last ? s.kind.N : s.U));
-        }
-        steps(k, &s, t, h, y + row * s.H);
-        h = y + row * s.H;
-    }
-    memcpy(k->out[OUT_H]->data, h, (size_t)(s.B * s.H) * sizeof(float));
+    walk all = {k, &s, 0, &back, layer, &turn, first, NULL};
+    each_item(&all, forward_item);
+    const size_t last = (size_t)(s.B * s.H) * sizeof(float);
+    memcpy(k->out[OUT_H]->data, k->out[OUT_Y]->data + (rows - s.B) * s.H, last);
     if (p->mixed_memory)
-        memcpy(k->out[OUT_CLAST]->data, k->out[OUT_C]->data + (rows - s.B) * s.H,
-               (size_t)(s.B * s.H) * sizeof(float));
+        memcpy(k->out[OUT_CLAST]->data, k->out[OUT_C]->data + (rows - s.B) * s.H, last);
 }
-MLS_KERNEL(scan_forward, forward_body)
 
-typedef struct sums {    /* gradients that gather over the steps */
+struct sums {            /* gradients that gather over the steps */
     float *dh, *dc, *dm; /* [B][H]: of h[t], of the LSTM's cell and output  */
-    float *dw, *db;      /* of the stacked heads, of the backbone and heads */
-    float *dwtau, *dA;   /* [H] */
+    float *dw;           /* of the stacked heads */
+    float *db, *dpure;   /* [B][L U + N]: of the biases; [B][2 H]: of w_tau, A */
     float *heads, *z, *act[MAX_LAYERS]; /* [T][B]..: of what the outputs hold */
-} sums;
+};
+
+/* By sample, so that threads change no bit. */
+static int64_t biases(const sizes *s) { return s->L * s->U + s->kind.N; }
 
 /* From the gradient of h[t] (dh, which it takes up) to that of the heads' sums. */
-MLS_INLINE void steps_back(const mls_call *k, const sizes *s, int64_t t, const sums *g)
+MLS_INLINE void steps_back(const mls_call *k, const sizes *s, int64_t t, some of,
+                           const sums *g)
 {
     const mls_t tau = k->in[IN_TAU], dt = k->in[IN_DT];
     const float *mask = data_of(k, IN_MASK);
     const int64_t H = s->H, N = s->kind.N;
-    for (int64_t b = 0; b < s->B; b++) {
+    for (int64_t b = of.first; b < of.first + of.n; b++) {
         const int64_t row = t * s->B + b;
         const float *f = k->out[OUT_HEADS]->data + row * N;
         float *df = g->heads + row * N, *db = g->dh + b * H;
         float *dtau = tau && tau->grad ? tau->grad + row * H : NULL;
-        const float *of = tau ? tau->data + row * H : NULL;
+        const float *per = tau ? tau->data + row * H : NULL;
         const float length = dt ? dt->data[row] : 1.0f;
         if (k->out[OUT_Y]->grad) add(H, k->out[OUT_Y]->grad + row * H, db);
         if (mask && mask[row] == 0.0f) {
@@ -245,31 +297,35 @@ MLS_INLINE void steps_back(const mls_call *k, const sizes *s, int64_t t, const s
         }
         float ddt;
         if (s->kind.mode == CFC_PURE)
-            ddt = cfc_pure_back(&s->kind, f, length, of, k->in[IN_WTAU]->data,
-                                k->in[IN_A]->data, db, df, dtau, g->dwtau, g->dA);
+            ddt = cfc_pure_back(&s->kind, f, length, per, k->in[IN_WTAU]->data,
+                                k->in[IN_A]->data, db, df, dtau, g->dpure + b * 2 * H,
+                                g->dpure + b * 2 * H + H);
         else
-            ddt = cfc_step_back(&s->kind, f, length, of, db, df, dtau);
+            ddt = cfc_step_back(&s->kind, f, length, per, db, df, dtau);
         if (dt && dt->grad) dt->grad[row] += ddt;
         memset(db, 0, (size_t)H * sizeof(float));
+        add(N, df, g->db + b * biases(s) + s->L * s->U);
     }
 }
 
 /* From dm to the gradients of the LSTM's sums, and dh += those of h[t-1]. */
-MLS_INLINE void memory_back(const mls_call *k, const sizes *s, int64_t t,
+MLS_INLINE void memory_back(const mls_call *k, const sizes *s, int64_t t, some of,
                             const mls_product *turn, const sums *g)
 {
-    const int64_t row = t * s->B, H = s->H;
-    const float *c0 = t ? k->out[OUT_C]->data + (row - s->B) * H : k->in[IN_C]->data;
+    const int64_t row = t * s->B + of.first, H = s->H;
+    const float *c0 = t ? k->out[OUT_C]->data + (row - s->B) * H
+                        : k->in[IN_C]->data + of.first * H;
     const float *c = k->out[OUT_C]->data + row * H, *mask = data_of(k, IN_MASK);
     const float *z = k->out[OUT_Z]->data + row * 4 * H;
     float *dz = g->z + row * 4 * H;
-    for (int64_t b = 0; b < s->B; b++)
+    float *dm = g->dm + of.first * H, *dc = g->dc + of.first * H;
+    for (int64_t b = 0; b < of.n; b++)
         if (mask && mask[row + b] == 0.0f)
             memset(dz + b * 4 * H, 0, (size_t)(4 * H) * sizeof(float));
         else
-            memory_step_back(H, z + b * 4 * H, c0 + b * H, c + b * H, g->dm + b * H,
-                             g->dc + b * H, dz + b * 4 * H);
-    mls_product_run(turn, s->B, dz, 1, g->dh);
+            memory_step_back(H, z + b * 4 * H, c0 + b * H, c + b * H, dm + b * H,
+                             dc + b * H, dz + b * 4 * H);
+    mls_product_run(turn, of.n, dz, 1, g->dh + of.first * H);
 }
 
 /* The gradient of a product of every h[t-1] (that of step 0 in `first`), or of `of` if
@@ -314,6 +370,11 @@ static void gather(const mls_call *k, const sizes *s, const float *w0, const sum
     const cfc_cell *p = k->attr;
     const int64_t rows = s->T * s->B, ld = s->S + s->H, N = s->kind.N;
     const float *dheads = g->heads, *first = s->L ? g->act[0] : dheads;
+    float *db = g->db, *dpure = g->dpure;
+    for (int64_t b = 1; b < s->B; b++) {
+        add(biases(s), g->db + b * biases(s), db);
+        add(2 * s->H, g->dpure + b * 2 * s->H, dpure);
+    }
     if (k->in[IN_X]->grad)
         mls->gemm_rows(k, s->B, 0, 0, rows, s->S, s->F, 1.0f, first, s->F, w0, ld,
                        mls_is_fresh(k, IN_X) ? 0.0f : 1.0f, k->in[IN_X]->grad, s->S);
@@ -324,17 +385,17 @@ static void gather(const mls_call *k, const sizes *s, const float *w0, const sum
             first_weight(k, s, d, to);
         else
             outer(k, rows, d, s->U, k->out[s->act + l - 1]->data, s->U, to, s->U);
-        add(s->U, g->db + l * s->U, k->in[IN_WEIGHT + 2 * l + 1]->grad);
+        add(s->U, db + l * s->U, k->in[IN_WEIGHT + 2 * l + 1]->grad);
     }
     if (s->L)
         outer(k, rows, dheads, N, k->out[s->act + s->L - 1]->data, s->U, g->dw, s->U);
     else
         first_weight(k, s, dheads, g->dw);
-    unstack(k, s, g->dw, g->db + s->L * s->U);
+    unstack(k, s, g->dw, db + s->L * s->U);
     add(s->B * s->H, g->dh, k->in[IN_H]->grad);
     if (p->mode == CFC_PURE) {
-        add(s->H, g->dwtau, k->in[IN_WTAU]->grad);
-        add(s->H, g->dA, k->in[IN_A]->grad);
+        add(s->H, dpure, k->in[IN_WTAU]->grad);
+        add(s->H, dpure + s->H, k->in[IN_A]->grad);
     }
     if (!p->mixed_memory) return;
     memory_weight(k, s, g->z);
@@ -365,50 +426,63 @@ static float *zeros(const mls_call *k, int64_t n)
     return v ? memset(v, 0, (size_t)n * sizeof(float)) : NULL;
 }
 
-MLS_INLINE void backward_body(const mls_call *k)
+MLS_INLINE void backward_some(int64_t item, void *arg)
+{
+    const walk *w = arg;
+    const mls_call *k = w->k;
+    const sizes *s = w->s;
+    const sums *g = w->sums;
+    const cfc_cell *p = k->attr;
+    const some of = some_of(w, item);
+    float *dh = (p->mixed_memory ? g->dm : g->dh) + of.first * s->H;
+    for (int64_t t = s->T - 1; t >= 0; t--) {
+        const int64_t row = t * s->B + of.first;
+        steps_back(k, s, t, of, g);
+        const float *d = g->heads + row * s->kind.N;
+        for (int64_t l = s->L - 1; l >= 0; l--) {
+            float *da = g->act[l] + row * s->U;
+            mls_product_run(&w->layer[l + 1], of.n, d, 0, da);
+            activate_back(p->activation, of.n * s->U,
+                          k->out[s->act + l]->data + row * s->U, slope_of(k, s, l, row),
+                          da);
+            for (int64_t b = 0; b < of.n; b++)
+                add(s->U, da + b * s->U, g->db + (of.first + b) * biases(s) + l * s->U);
+            d = da;
+        }
+        mls_product_run(w->back, of.n, d, !p->mixed_memory, dh);
+        if (p->mixed_memory) memory_back(k, s, t, of, w->turn, g);
+    }
+}
+MLS_KERNEL_BODY(backward_item, backward_some)
+
+static void scan_backward(const mls_call *k)
 {
     const cfc_cell *p = k->attr;
     const sizes s = sizes_of(k);
     const int64_t ld = s.S + s.H, N = s.kind.N, BH = s.B * s.H;
     const float *w = stack(k, &s, 0, s.Z), *w0 = s.L ? k->in[IN_WEIGHT]->data : w;
     sums g = {.dh = zeros(k, 3 * BH), .dw = zeros(k, N * s.Z)};
-    g.db = zeros(k, s.L * s.U + N);
-    g.dwtau = zeros(k, 2 * s.H);
+    g.db = zeros(k, s.B * biases(&s));
+    g.dpure = zeros(k, 2 * BH);
     const mls_product back =
         mls_product_of(k, s.T, w0 ? w0 + s.S : NULL, ld, 0, s.F, s.H, NULL);
     mls_product layer[MAX_LAYERS + 1], turn = back;
     if (p->mixed_memory)
         turn = mls_product_of(k, s.T, k->in[IN_WR]->data, s.H, 0, 4 * s.H, s.H, NULL);
     if (!products(k, &s, 0, w, NULL, layer) || !w || !g.dh || !g.dw || !g.db ||
-        !g.dwtau || !back.start || !turn.start || !rooms(k, &s, &g))
+        !g.dpure || !back.start || !turn.start || !rooms(k, &s, &g))
         return;
     for (int i = IN_H; i < k->n_in; i++) mls_clear_if_fresh(k, i);
     g.dc = g.dh + BH;
     g.dm = g.dc + BH;
-    g.dA = g.dwtau + s.H;
     if (k->out[OUT_H]->grad)
         memcpy(g.dh, k->out[OUT_H]->grad, (size_t)BH * sizeof(float));
     if (p->mixed_memory && k->out[OUT_CLAST]->grad)
         memcpy(g.dc, k->out[OUT_CLAST]->grad, (size_t)BH * sizeof(float));
-    for (int64_t t = s.T - 1; t >= 0; t--) {
-        const int64_t row = t * s.B;
-        steps_back(k, &s, t, &g);
-        const float *d = g.heads + row * N;
-        add_rows(s.B, N, d, g.db + s.L * s.U);
-        for (int64_t l = s.L - 1; l >= 0; l--) {
-            float *da = g.act[l] + row * s.U;
-            mls_product_run(&layer[l + 1], s.B, d, 0, da);
-            activate_back(p->activation, s.B * s.U, k->out[s.act + l]->data + row * s.U,
-                          slope_of(k, &s, l, row), da);
-            add_rows(s.B, s.U, da, g.db + l * s.U);
-            d = da;
-        }
-        mls_product_run(&back, s.B, d, !p->mixed_memory, p->mixed_memory ? g.dm : g.dh);
-        if (p->mixed_memory) memory_back(k, &s, t, &turn, &g);
-    }
+    walk all = {k, &s, 0, &back, layer, &turn, NULL, &g};
+    each_item(&all, backward_item);
     gather(k, &s, w0, &g);
 }
-MLS_KERNEL(scan_backward, backward_body)
 
 static double scan_flops(const mls_call *k)
 {

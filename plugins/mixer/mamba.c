@@ -148,7 +148,7 @@ static void each_item(const scan_job *j, void (*body)(int64_t, void *))
 {
     scan_job own = *j;
     const int64_t items = j->B * j->segments;
-    if (j->T * j->B * j->E * j->N >= 1000000) mls->parfor(items, body, &own);
+    if (j->T * j->B * j->E * j->N >= 100000) mls->parfor(items, body, &own);
     else for (int64_t i = 0; i < items; i++) body(i, &own);
 }
 
@@ -263,7 +263,7 @@ static void conv_items(const conv_job *j, void (*body)(int64_t, void *))
 {
     conv_job own = *j;
     const int64_t items = j->B * j->segments;
-    if (j->T * j->B * j->E >= 500000) mls->parfor(items, body, &own);
+    if (j->T * j->B * j->E >= 50000) mls->parfor(items, body, &own);
     else for (int64_t i = 0; i < items; i++) body(i, &own);
 }
 

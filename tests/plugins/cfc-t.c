@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #define FILE_NAME "liquid/cfc.so"
 #include "recurrent.h"
+#include "base/parfor.h"
 
 #include "cfc-golden.h"
 #include "cfc-modes-golden.h"
@@ -211,6 +212,38 @@ static void chunks(void **state)
     }
 }
 
+/* Threads take samples of their own: they change no bit. */
+static void threads_of(const char *options, int with)
+{
+    data d;
+    prepare(&d, options, 700, 7, with);
+    pass(&d, d.T, 1);
+    const int64_t ny = d.T * d.B * d.H, nx = d.T * d.B * d.S;
+    float *y = copy(&d, d.y, ny), *dx = copy(&d, d.dx, nx), *dw[CELL_WEIGHTS];
+    for (int i = 0; i < d.c.n_weights; i++)
+        dw[i] = copy(&d, d.c.weight[i].grad, d.c.weight[i].t->count);
+    for (int threads = 2; threads <= 3; threads++) {
+        mls_parfor_threads(threads);
+        pass(&d, d.T, 1);
+        mls_parfor_threads(1);
+        assert_memory_equal(d.y, y, (size_t)ny * sizeof *y);
+        assert_memory_equal(d.dx, dx, (size_t)nx * sizeof *dx);
+        for (int i = 0; i < d.c.n_weights; i++)
+            assert_memory_equal(d.c.weight[i].grad, dw[i],
+                                (size_t)d.c.weight[i].t->count * sizeof *y);
+    }
+    cell_close(&d.c);
+}
+
+static void threads(void **state)
+{
+    (void)state;
+    threads_of("units=6 backbone_units=37", 1 << DT | 1 << MASK);
+    threads_of("units=6 backbone_units=37 backbone_layers=2", 0);
+    threads_of("units=6 backbone_units=37 mode=pure", 1 << TAU);
+    threads_of("units=6 backbone_units=37 mixed_memory=true", 1 << MASK);
+}
+
 /* Samples of unequal lengths in one padded batch are what each is alone. */
 static void ragged(void **state)
 {
@@ -331,6 +364,7 @@ int main(void)
         cmocka_unit_test(golden_lstm),   cmocka_unit_test(mixed_is_lstm_then_cell),
         cmocka_unit_test(lstm_init),     cmocka_unit_test(gradients),
         cmocka_unit_test(gradient_relu), cmocka_unit_test(chunks),
+        cmocka_unit_test(threads),
         cmocka_unit_test(ragged),        cmocka_unit_test(neutral_ports),
         cmocka_unit_test(families),      cmocka_unit_test(finite_at_init),
     };
