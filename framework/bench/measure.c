@@ -96,9 +96,9 @@ static int repeat(runner *r, mls_error *e)
 {
     mls_bench_result *out = r->result;
     mls_bench_once took;
-    /* beside peers a turn finds the caches full of another program's: it begins with a run
+    /* a turn finds the caches full of another row's, or of a peer's: it begins with a run
      * that does not count, there as here */
-    if (out->rivals && !once(r, &took, 0, e)) return 0;
+    if (!once(r, &took, 0, e)) return 0;
     if (!once(r, &took, out->row->op != NULL, e)) return 0;
     const mls_bench_op *op =
         out->row->op ? mls_bench_tally_find(&out->ops, out->row->op) : NULL;
