@@ -18,6 +18,7 @@
  */
 #include <math.h>
 #include <mls/gradient.h>
+#include "conv_op.h"
 #include "spread.h"
 #include "step_bias.h"
 #if defined(__GNUC__) && !defined(__clang__)
@@ -34,6 +35,7 @@ typedef struct mamba {
     mls_t      b_fixed, c_fixed;                    /* NULL where selective          */
     mls_t      mod_b, mod_c;                        /* NULL when unconnected         */
     mls_state *past, *ssm;
+    conv_part  x;                                   /* the convolution's own         */
 } mamba;
 
 static int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
@@ -44,7 +46,6 @@ enum { EULER, ZOH, BILINEAR };
 enum { CHUNK = 64, CHANNELS = 128, GROUP = 4 };     /* steps, channels and states      */
 enum { SPAN = CHUNK + 2, GROUPS = 4, AHEAD = 6 };   /* GROUPs whose columns are kept;
                                                        rows to fetch before their use */
-enum { TAPS = 64 };                                 /* at most, of the convolution     */
 
 /* Everything that an item of the scan reads and writes; items overlap in nothing. */
 typedef struct scan_job {
@@ -60,16 +61,6 @@ typedef struct scan_job {
     float  *ga_part, *gskip_part;                   /* by sample                      */
     float  *gb_part, *gc_part;                      /* by segment of channels         */
 } scan_job;
-
-/* The same for the convolution. */
-typedef struct conv_job {
-    int64_t T, B, E, K, segments, xs;               /* xs: floats from row to row of x */
-    const int32_t *step;                            /* [B][T] real steps; NULL: all   */
-    const int64_t *real;                            /* [B] how many there are         */
-    const float *x, *w, *bias, *past, *gu, *gnext;  /* w by tap: [K][E]               */
-    float  *u, *next, *gx, *gpast;
-    float  *part;                                   /* [B][K + 1][E]: of w, then bias */
-} conv_job;
 
 #define LANES 4
 #define FN(x) x##_plain
@@ -232,74 +223,6 @@ static double scan_flops(const mls_call *k)
 static const mls_op scan = { sizeof scan, "mamba.scan", scan_forward, scan_backward,
                              scan_flops };
 
-/* ---- The convolution --------------------------------------------------------------- */
-
-enum { C_XZ, C_W, C_BIAS, C_PAST, C_MASK };
-
-/* 0 when memory ran out; the context knows. */
-static int conv_job_of(const mls_call *k, conv_job *j)
-{
-    const mls_t x = k->in[C_XZ], mask = k->in[C_MASK], u = k->out[0], w = k->in[C_W];
-    const int64_t T = x->dim[0], B = x->dim[1], E = u->dim[2], K = w->dim[2];
-    float *taps = mls->scratch(k, (size_t)(K * E) * sizeof *taps);
-    int64_t *real = mls->scratch(k, (size_t)B * sizeof *real);
-    int32_t *step = mask ? mls->scratch(k, (size_t)(T * B) * sizeof *step) : NULL;
-    if (!taps || !real || (mask && !step)) return 0;
-    for (int64_t i = 0; i < K; i++)
-        for (int64_t e = 0; e < E; e++) taps[i * E + e] = w->data[e * K + i];
-    for (int64_t b = 0; b < B; b++) {
-        real[b] = mask ? 0 : T;
-        for (int64_t t = 0; mask && t < T; t++)
-            if (mask->data[t * B + b] != 0.0f) step[b * T + real[b]++] = (int32_t)t;
-    }
-    *j = (conv_job){ .T = T, .B = B, .E = E, .K = K, .segments = parts(E, CHANNELS),
-                     .xs = x->dim[2], .step = step, .real = real, .x = x->data, .w = taps,
-                     .bias = k->in[C_BIAS]->data, .past = k->in[C_PAST]->data,
-                     .u = u->data, .next = k->out[1]->data };
-    return 1;
-}
-
-static void conv_items(const conv_job *j, void (*body)(int64_t, void *))
-{
-    conv_job own = *j;
-    const int64_t items = j->B * j->segments;
-    if (j->T * j->B * j->E >= 50000) mls->parfor(items, body, &own);
-    else for (int64_t i = 0; i < items; i++) body(i, &own);
-}
-
-static void conv_forward(const mls_call *k)
-{
-    conv_job j;
-    if (conv_job_of(k, &j)) conv_items(&j, code_of(mls->isa).conv_forward);
-}
-
-static void conv_backward(const mls_call *k)
-{
-    const mls_t w = k->in[C_W], bias = k->in[C_BIAS];
-    conv_job j;
-    if (!conv_job_of(k, &j)) return;
-    j.gu = k->out[0]->grad, j.gnext = k->out[1]->grad;
-    j.gx = k->in[C_XZ]->grad, j.gpast = k->in[C_PAST]->grad;
-    j.part = mls->scratch(k, (size_t)(j.B * (j.K + 1) * j.E) * sizeof *j.part);
-    if (!j.part) return;
-    conv_items(&j, code_of(mls->isa).conv_backward);
-    for (int64_t b = 0; b < j.B; b++) {
-        const float *part = j.part + b * (j.K + 1) * j.E;
-        for (int64_t i = 0; w->grad && i < j.K; i++)
-            for (int64_t e = 0; e < j.E; e++) w->grad[e * j.K + i] += part[i * j.E + e];
-        for (int64_t e = 0; bias->grad && e < j.E; e++)
-            bias->grad[e] += part[j.K * j.E + e];
-    }
-}
-
-static double conv_flops(const mls_call *k)
-{
-    return (double)k->out[0]->count * (2.0 * (double)k->in[C_W]->dim[2] + 20.0);
-}
-
-static const mls_op conv = { sizeof conv, "mamba.conv", conv_forward, conv_backward,
-                             conv_flops };
-
 /* ---- Weights --------------------------------------------------------------------- */
 
 /* A_log = ln(1..N) in every channel: S4D-real. */
@@ -333,6 +256,8 @@ static void setup(mls_ctx *c, void *self)
     if (p->dt_min > p->dt_max)
         mls->fail(c, "dt_min %g is above dt_max %g", p->dt_min, p->dt_max);
     p->inner = E, p->rank = R;
+    const scan_code code = code_of(mls->isa);
+    p->x = (conv_part){ 0, CHANNELS, code.conv_forward, code.conv_backward };
     p->in_proj = mls->weight(c, "in_proj.weight", 2 * E, D, MLS_LINEAR);
     p->conv_w = mls->weight(c, "conv1d.weight", E, K, MLS_LINEAR);
     p->conv_b = mls->weight(c, "conv1d.bias", 1, E,
@@ -377,7 +302,7 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     mls_t u = mls->tensor(c, T, B, E), past = mls->tensor(c, 1, B, (p->conv - 1) * E);
     const mls_t taps[] = { xz, p->conv_w, p->conv_b, mls->load(c, p->past), mask };
     const mls_t made[] = { u, past };
-    mls_apply_as(c, MLS_REPEATS, &conv, p, taps, 5, made, 2);
+    mls_apply_as(c, MLS_REPEATS, &conv, &p->x, taps, 5, made, 2);
     mls->store(c, p->past, past);
     mls_t rbc = p->x_proj ? mls->linear(c, u, p->x_proj, NULL) : NULL;
     int64_t at = 0;

@@ -23,7 +23,8 @@ typedef struct mamba2 {
     double     dt_min, dt_max, dt_floor, a_min, a_max;
     int64_t    inner;                               /* E                             */
     outer      o;
-    part_of    xbc, group;                          /* where xBC begins; E / G       */
+    conv_part  xbc;                                 /* where xBC begins, its loops   */
+    int64_t    group;                               /* features of a norm: E / G     */
     mls_t      in_proj, conv_w, conv_b, dt_bias, a_log, skip, norm, out_proj;
     mls_t      mod_b, mod_c;                        /* NULL when unconnected         */
     mls_state *past, *ssm;
@@ -81,8 +82,8 @@ static void setup(mls_ctx *c, void *self)
     if (!fits(c, p, E, P)) return;
     const int64_t H = E / P, W = E + 2 * GN;
     p->inner = E;
-    p->xbc = (part_of){ E };
-    p->group = (part_of){ E / p->groups };
+    p->xbc = conv_part_of(E);
+    p->group = E / p->groups;
     p->in_proj = mls->weight(c, "in_proj.weight", E + W + H, D, MLS_LINEAR);
     p->conv_w = mls->weight(c, "conv1d.weight", W, K, MLS_LINEAR);
     p->conv_b = mls->weight(c, "conv1d.bias", 1, W,

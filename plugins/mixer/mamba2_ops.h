@@ -8,19 +8,11 @@
 #define PLUGINS_MIXER_MAMBA2_OPS_H
 
 #include <math.h>
+#include "conv_op.h"
 #include "outer.h"
 
-enum { TAPS = 64, ROWS = 64 }; /* at most, of the convolution; of an item of the norm */
+enum { ROWS = 64 };                                 /* of an item of the norm         */
 enum { CONV_CHANNELS = 256, CONV_CHUNK = 32 };
-
-typedef struct conv_job {
-    int64_t T, B, E, K, segments, xs;               /* xs: floats from row to row of x */
-    const int32_t *step;                            /* [B][T] real steps; NULL: all   */
-    const int64_t *real;                            /* [B] how many there are         */
-    const float *x, *w, *bias, *past, *gu, *gnext;  /* w by tap: [K][E]               */
-    float  *u, *next, *gx, *gpast;
-    float  *part;                                   /* [B][K + 1][E]: of w, then bias */
-} conv_job;
 
 typedef struct gate_job {
     int64_t rows, E, n, zs;                         /* n: features of a group         */
@@ -74,71 +66,11 @@ static void each_of(int64_t floats, int64_t items, void (*body)(int64_t, void *)
 
 /* ---- The convolution --------------------------------------------------------------- */
 
-enum { C_ALL, C_W, C_BIAS, C_PAST, C_MASK };
-
-/* Where x begins in the rows of its tensor: after z, E wide. */
-typedef struct part_of { int64_t from; } part_of;
-
-/* 0 when memory ran out; the context knows. */
-static int conv_job_of(const mls_call *k, conv_job *j)
+static conv_part conv_part_of(int64_t from)
 {
-    const mls_t x = k->in[C_ALL], mask = k->in[C_MASK], u = k->out[0], w = k->in[C_W];
-    const int64_t T = x->dim[0], B = x->dim[1], E = u->dim[2], K = w->dim[2];
-    float *taps = mls->scratch(k, (size_t)(K * E) * sizeof *taps);
-    int64_t *real = mls->scratch(k, (size_t)B * sizeof *real);
-    int32_t *step = mask ? mls->scratch(k, (size_t)(T * B) * sizeof *step) : NULL;
-    if (!taps || !real || (mask && !step)) return 0;
-    for (int64_t i = 0; i < K; i++)
-        for (int64_t e = 0; e < E; e++) taps[i * E + e] = w->data[e * K + i];
-    for (int64_t b = 0; b < B; b++) {
-        real[b] = mask ? 0 : T;
-        for (int64_t t = 0; mask && t < T; t++)
-            if (mask->data[t * B + b] != 0.0f) step[b * T + real[b]++] = (int32_t)t;
-    }
-    *j = (conv_job){ .T = T, .B = B, .E = E, .K = K,
-                     .segments = (E + CONV_CHANNELS - 1) / CONV_CHANNELS, .xs = x->dim[2],
-                     .step = step, .real = real,
-                     .x = x->data + ((const part_of *)k->attr)->from, .w = taps,
-                     .bias = k->in[C_BIAS]->data, .past = k->in[C_PAST]->data,
-                     .u = u->data, .next = k->out[1]->data };
-    return 1;
+    const loops l = loops_of(mls->isa);
+    return (conv_part){ from, CONV_CHANNELS, l.conv_forward, l.conv_backward };
 }
-
-static void conv_forward(const mls_call *k)
-{
-    conv_job j;
-    if (!conv_job_of(k, &j)) return;
-    each_of(j.T * j.B * j.E, j.B * j.segments, loops_of(mls->isa).conv_forward, &j);
-}
-
-static void conv_backward(const mls_call *k)
-{
-    const mls_t w = k->in[C_W], bias = k->in[C_BIAS];
-    float *gx = k->in[C_ALL]->grad;
-    conv_job j;
-    if (!conv_job_of(k, &j)) return;
-    j.gu = k->out[0]->grad, j.gnext = k->out[1]->grad;
-    j.gx = gx ? gx + ((const part_of *)k->attr)->from : NULL;
-    j.gpast = k->in[C_PAST]->grad;
-    j.part = mls->scratch(k, (size_t)(j.B * (j.K + 1) * j.E) * sizeof *j.part);
-    if (!j.part) return;
-    each_of(j.T * j.B * j.E, j.B * j.segments, loops_of(mls->isa).conv_backward, &j);
-    for (int64_t b = 0; b < j.B; b++) {
-        const float *part = j.part + b * (j.K + 1) * j.E;
-        for (int64_t i = 0; w->grad && i < j.K; i++)
-            for (int64_t e = 0; e < j.E; e++) w->grad[e * j.K + i] += part[i * j.E + e];
-        for (int64_t e = 0; bias->grad && e < j.E; e++)
-            bias->grad[e] += part[j.K * j.E + e];
-    }
-}
-
-static double conv_flops(const mls_call *k)
-{
-    return (double)k->out[0]->count * (2.0 * (double)k->in[C_W]->dim[2] + 20.0);
-}
-
-static const mls_op conv = { sizeof conv, "mamba.conv", conv_forward, conv_backward,
-                             conv_flops };
 
 /* ---- The gate and its norm --------------------------------------------------------- */
 
@@ -148,7 +80,7 @@ static gate_job gate_job_of(const mls_call *k)
 {
     const mls_t y = k->in[G_Y];
     gate_job j = { .rows = y->dim[0] * y->dim[1], .E = y->dim[2],
-                   .n = ((const part_of *)k->attr)->from, .zs = k->in[G_ALL]->dim[2],
+                   .n = *(const int64_t *)k->attr, .zs = k->in[G_ALL]->dim[2],
                    .y = y->data, .z = k->in[G_ALL]->data, .w = k->in[G_W]->data,
                    .out = k->out[0]->data };
     j.pad = (j.n + 63) / 64 * 64;
