@@ -159,8 +159,8 @@ void     mls_run_seed_state(mls_run *run, int i, const float *seed);
  * what the network makes of it: mls_run_of gives them the run in progress.              */
 mls_t    mls_run_input(mls_run *run);
 mls_run *mls_run_of(mls_ctx *c);
-/* The last forward's output (NULL: it was made in blocks), and its batch's mask [T][B][1] (NULL: every step is real; there
- * while the forward runs, for observers).                                                */
+/* The last forward's output (NULL: it was made in blocks), and its batch's mask
+ * [T][B][1] (NULL: every step is real; there while the forward runs, for observers). */
 mls_t    mls_run_output(const mls_run *run);
 /* What the classes of the last loss were decided by: the output, or [1][B][out] of it.   */
 mls_t    mls_run_decision(const mls_run *run);

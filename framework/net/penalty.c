@@ -119,7 +119,8 @@ static void seed_call(mls_run *run, mls_ctx *c, const penalty *p, mls_t x)
 {
     if (!mls_tape_tracks(x)) return;
     float *g = mls_tape_grad(c, x);
-    if (g && !c->tape->rehearses && p && p->count > 0.0) g[0] += (float)(run->penalty_scale * p->weight / p->count);
+    if (g && !c->tape->rehearses && p && p->count > 0.0)
+        g[0] += (float)(run->penalty_scale * p->weight / p->count);
 }
 
 static void remember(mls_run *run, const penalty *p, mls_t x)

@@ -223,7 +223,7 @@ static again *remember(mls_run *run, node *n, int64_t t0, int64_t steps)
     for (int i = 0; i < run->net->n_states; i++) count += belongs(run->net->state[i], n);
     again *g = mls_arena_zalloc(a, sizeof *g);
     if (!g) return NULL;
-    *g = (again){ .run = run, .n = n, .t0 = t0, .steps = steps, 
+    *g = (again){ .run = run, .n = n, .t0 = t0, .steps = steps,
                   .many = steps == n->steps && steps * run->batch >= ROWS,
                   .dropouts = run->tape.dropouts,
                   .state = mls_arena_alloc(a, (size_t)(count + 1) * sizeof *g->state),
@@ -256,8 +256,8 @@ static void piece(mls_run *run, node *n, const mls_t *in, const mls_t *to, int64
         outs[n->n_out + s] = mls_tape_tensor(c, 1, run->batch, g->state[s]->width);
     }
     const unsigned can = steps < n->steps ? MLS_TAPE_PIECE : 0;
-    mls_tape_apply_as(c, MLS_OMITS | MLS_TAPE_RUNS | MLS_TAPE_FORGETS_OUT | MLS_TAPE_AGAIN | can, &op, g, ins,
-                      n->n_in + g->n_states, outs, n->n_out + g->n_states);
+    mls_tape_apply_as(c, MLS_OMITS | MLS_TAPE_RUNS | MLS_TAPE_FORGETS_OUT | MLS_TAPE_AGAIN | can,
+                      &op, g, ins, n->n_in + g->n_states, outs, n->n_out + g->n_states);
     for (int s = 0; s < g->n_states; s++) run->now[g->state[s]->index] = outs[n->n_out + s];
 }
 

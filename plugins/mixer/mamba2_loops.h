@@ -2,15 +2,6 @@
 #include "lanes.h"
 #include "wide.h"
 
-/* Rows lie whole pages apart, where no hardware looks ahead. */
-FUN void FN(ahead)(const float *row, int64_t stride, int64_t width, int write)
-{
-    for (int64_t c = 0; row && c < width; c += 16) {
-        if (write) __builtin_prefetch(row + AHEAD * stride + c, 1);
-        else __builtin_prefetch(row + AHEAD * stride + c, 0);
-    }
-}
-
 /* More channels and fewer steps at a time than in a scan: long pieces of rows. */
 #define CHANNELS CONV_CHANNELS
 #define CHUNK CONV_CHUNK

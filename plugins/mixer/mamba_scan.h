@@ -14,15 +14,6 @@
 
 /* ---- Tables in the scan's own layout: [block][n][lane] --------------------------- */
 
-/* Rows lie whole pages apart, where no hardware looks ahead. */
-FUN void FN(ahead)(const float *row, int64_t stride, int64_t width, int write)
-{
-    for (int64_t c = 0; row && c < width; c += 16) {
-        if (write) __builtin_prefetch(row + AHEAD * stride + c, 1);
-        else __builtin_prefetch(row + AHEAD * stride + c, 0);
-    }
-}
-
 #include "mamba_conv.h"
 
 /* A log2(e) = -exp(A_log) log2(e); 0 in padding, where h then stays 0. */

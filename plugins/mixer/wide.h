@@ -7,6 +7,15 @@ enum { WIDE = 4 };
 #define EACH for (int i = 0; i < WIDE; i++)
 #endif
 
+/* Rows lie whole pages apart, where no hardware looks ahead: AHEAD of them. */
+FUN void FN(ahead)(const float *row, int64_t stride, int64_t width, int write)
+{
+    for (int64_t c = 0; row && c < width; c += 16) {
+        if (write) __builtin_prefetch(row + AHEAD * stride + c, 1);
+        else __builtin_prefetch(row + AHEAD * stride + c, 0);
+    }
+}
+
 /* The first n of WIDE * LANES values; the rest 0. */
 FUN void FN(take_wide)(const float *p, int64_t n, VF *x)
 {
