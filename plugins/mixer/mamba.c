@@ -39,11 +39,12 @@ typedef struct mamba {
 } mamba;
 
 static int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
+static int64_t pairs(int64_t n, int64_t size) { return 2 * parts(n, 2 * size); }
 
 /* ---- The scan -------------------------------------------------------------------- */
 
 enum { EULER, ZOH, BILINEAR };
-enum { CHUNK = 64, CHANNELS = 128, GROUP = 4 };     /* steps, channels and states      */
+enum { CHUNK = 64, CHANNELS = 128, GROUP = 4, PAIR = 2 };  /* steps, channels, states */
 enum { SPAN = CHUNK + 2, GROUPS = 4, AHEAD = 6 };   /* GROUPs whose columns are kept;
                                                        rows to fetch before their use */
 
@@ -102,7 +103,7 @@ static scan_code code_of(int isa)
 /* The border tensor is sized for the widest vectors, whatever the machine. */
 static int64_t padded_width(const mamba *p)
 {
-    return parts(p->inner, 16) * 16 * parts(p->state, GROUP) * GROUP;
+    return pairs(p->inner, 16) * 16 * parts(p->state, GROUP) * GROUP;
 }
 
 enum { U, RAW, BM, CM, A_LOG, SKIP, XZ, H0, MASK, INPUTS };
@@ -115,7 +116,7 @@ static scan_job job_of(const mls_call *k, scan_code code)
     scan_job j = { .T = in[U]->dim[0], .B = in[U]->dim[1], .E = p->inner, .N = p->state };
     j.chunks = parts(j.T, CHUNK);
     j.segments = parts(j.E, CHANNELS);
-    j.blocks = parts(j.E, code.lanes);
+    j.blocks = pairs(j.E, code.lanes);
     j.padded = parts(j.N, GROUP) * GROUP;
     j.rule = p->discretization;
     j.zs = 2 * j.E;
@@ -257,7 +258,7 @@ static void setup(mls_ctx *c, void *self)
         mls->fail(c, "dt_min %g is above dt_max %g", p->dt_min, p->dt_max);
     p->inner = E, p->rank = R;
     const scan_code code = code_of(mls->isa);
-    p->x = (conv_part){ 0, CHANNELS, code.conv_forward, code.conv_backward };
+    p->x = (conv_part){ 0, CHANNELS, 1, code.conv_forward, code.conv_backward };
     p->in_proj = mls->weight(c, "in_proj.weight", 2 * E, D, MLS_LINEAR);
     p->conv_w = mls->weight(c, "conv1d.weight", E, K, MLS_LINEAR);
     p->conv_b = mls->weight(c, "conv1d.bias", 1, E,

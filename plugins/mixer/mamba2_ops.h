@@ -69,7 +69,7 @@ static void each_of(int64_t floats, int64_t items, void (*body)(int64_t, void *)
 static conv_part conv_part_of(int64_t from)
 {
     const loops l = loops_of(mls->isa);
-    return (conv_part){ from, CONV_CHANNELS, l.conv_forward, l.conv_backward };
+    return (conv_part){ from, CONV_CHANNELS, 0, l.conv_forward, l.conv_backward };
 }
 
 /* ---- The gate and its norm --------------------------------------------------------- */

@@ -144,7 +144,7 @@ FUN void FN(conv_behind)(int64_t K, const conv_job *j, int64_t b, int64_t e0, in
             float *gx = j->gx + (FN(conv_row)(j, b, r0 + t, e0) - j->x);
             FN(ahead)(gx, j->B * j->xs, width, 1);
             for (int64_t k = 0, c = 0; c < width; k++, c += LANES)
-                FN(gain)(gx + c, w.x[k][t], width - c);
+                FN(give)(gx + c, w.x[k][t], width - c, !j->alone);
         }
     }
     for (int64_t r = 1 - K; j->gpast && chunks && r < 0; r++) {

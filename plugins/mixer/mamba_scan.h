@@ -61,9 +61,13 @@ FUN float *FN(edge)(const scan_job *j, float *base, int64_t chunk, int64_t b, in
 FUN void FN(columns)(const scan_job *j, const float *from, int64_t t0, int64_t len,
                      int64_t b, int64_t n0, float (*to)[GROUP])
 {
-    for (int64_t t = 0; t < len; t++)
-        for (int64_t g = 0; g < GROUP; g++)
-            to[t][g] = n0 + g < j->N ? from[((t0 + t) * j->B + b) * j->N + n0 + g] : 0.0f;
+    const float *row = from + (t0 * j->B + b) * j->N + n0;
+    const int64_t step = j->B * j->N, n = j->N - n0;
+    if (n >= GROUP)
+        for (int64_t t = 0; t < len; t++) *(four *)to[t] = *(const four_at *)(row + t * step);
+    else
+        for (int64_t t = 0; t < len; t++)
+            for (int64_t g = 0; g < GROUP; g++) to[t][g] = g < n ? row[t * step + g] : 0.0f;
 }
 
 FUN int FN(masked)(const scan_job *j, int64_t t, int64_t b)
@@ -73,63 +77,81 @@ FUN int FN(masked)(const scan_job *j, int64_t t, int64_t b)
 
 /* ---- Forward --------------------------------------------------------------------- */
 
-/* a = exp(dt A) of one chunk for GROUP states of LANES channels.  `safe`: dt A may be
- * below -126.  A pass of its own, since its constants fill the registers. */
-FUN void FN(decay)(int rule, int safe, int64_t len, const VF *dt, const float *rate,
-                   VF (*a)[GROUP])
+/* A unit is one state of LANES channels.  GROUP units go together: S states of each of
+ * GROUP / S blocks, the blocks' arrays SPAN vectors apart. */
+#define BLOCK_OF(g) ((g) / S * SPAN)
+
+/* What [block][state][LANES] holds for a group; `next` floats lie between blocks. */
+FUN void FN(group)(int S, const float *from, int64_t next, VF *to)
+{
+    for (int g = 0; g < GROUP; g++)
+        to[g] = FN(load)(from + g / S * next + g % S * LANES);
+}
+
+/* a = exp(dt A) of one chunk for a group.  `safe`: dt A may be below -126.  A pass of its
+ * own, since its constants fill the registers. */
+FUN void FN(decay)(int rule, int safe, int S, int64_t len, const VF *dt, const float *rate,
+                   int64_t next, VF (*a)[GROUP])
 {
     VF A[GROUP];
-    for (int g = 0; g < GROUP; g++) A[g] = FN(load)(rate + g * LANES);
+    FN(group)(S, rate, next, A);
     for (int64_t t = 0; t < len; t++)
         for (int g = 0; g < GROUP; g++) {
-            const VF x = dt[t] * A[g];
+            const VF x = dt[BLOCK_OF(g) + t] * A[g];
             if (rule == BILINEAR) a[t][g] = 2.0f / (1.0f - x * (0.5f * MLS_LN2)) - 1.0f;
             else a[t][g] = safe ? FN(pow2_low)(x) : FN(pow2)(x);
         }
 }
 
-FUN void FN(decay_any)(int rule, int safe, int64_t len, const VF *dt, const float *rate,
-                       VF (*a)[GROUP])
+FUN void FN(decay_any)(int rule, int safe, int S, int64_t len, const VF *dt,
+                       const float *rate, int64_t next, VF (*a)[GROUP])
 {
-    if (rule == BILINEAR) FN(decay)(BILINEAR, 1, len, dt, rate, a);
-    else if (safe) FN(decay)(EULER, 1, len, dt, rate, a);
-    else FN(decay)(EULER, 0, len, dt, rate, a);
+    if (rule == BILINEAR) FN(decay)(BILINEAR, 1, S, len, dt, rate, next, a);
+    else if (safe) FN(decay)(EULER, 1, S, len, dt, rate, next, a);
+    else FN(decay)(EULER, 0, S, len, dt, rate, next, a);
 }
 
-/* h and y over one chunk for GROUP states of LANES channels.  keep_h [len + 1]: NULL, or
- * filled for backward. */
-FUN void FN(advance)(int rule, int64_t len, const VF *dt, const VF *du,
-                     const float (*B)[GROUP], const float (*C)[GROUP], const float *rate,
-                     const VF (*a)[GROUP], VF *h, VF *y, VF (*keep_h)[GROUP])
+/* What dt B u enters a state with: d h / d (dt B u), given x = dt A log2(e) and a. */
+FUN VF FN(entry)(int rule, VF x, VF a)
 {
-    VF A[GROUP], s[GROUP];
-    for (int g = 0; g < GROUP; g++) A[g] = FN(load)(rate + g * LANES), s[g] = h[g];
+    if (rule == BILINEAR) return 1.0f / (1.0f - x * (0.5f * MLS_LN2));
+    if (rule == ZOH) return FN(phi)(x * MLS_LN2, a);
+    return (VF){ 0 } + 1.0f;
+}
+
+/* h and y over one chunk for a group; B and C of its states.  keep_h [len + 1]: NULL, or
+ * filled for backward. */
+FUN void FN(advance)(int rule, int S, int64_t len, const VF *dt, const VF *du,
+                     const float *B, const float *C, const float *rate,
+                     int64_t next, const VF (*a)[GROUP], VF *h, VF *y, VF (*keep_h)[GROUP])
+{
+    VF A[GROUP], s[GROUP], sum[GROUP / S];
+    FN(group)(S, rate, next, A);
+    for (int g = 0; g < GROUP; g++) s[g] = h[g];
     if (keep_h) for (int g = 0; g < GROUP; g++) keep_h[0][g] = s[g];
     for (int64_t t = 0; t < len; t++) {
-        const VF q = du[t];
-        VF sum = y[t];
         for (int g = 0; g < GROUP; g++) {
-            VF in = q;
-            if (rule == BILINEAR) in = q / (1.0f - dt[t] * A[g] * (0.5f * MLS_LN2));
-            if (rule == ZOH) in = q * FN(phi)(dt[t] * A[g] * MLS_LN2, a[t][g]);
-            s[g] = a[t][g] * s[g] + in * B[t][g];
-            sum += s[g] * C[t][g];
+            VF in = du[BLOCK_OF(g) + t];
+            if (g % S == 0) sum[g / S] = y[BLOCK_OF(g) + t];
+            if (rule != EULER) in *= FN(entry)(rule, dt[BLOCK_OF(g) + t] * A[g], a[t][g]);
+            s[g] = a[t][g] * s[g] + in * B[t * GROUP + g % S];
+            sum[g / S] += s[g] * C[t * GROUP + g % S];
             if (keep_h) keep_h[t + 1][g] = s[g];
+            if (g % S == S - 1) y[BLOCK_OF(g) + t] = sum[g / S];
         }
-        y[t] = sum;
     }
     for (int g = 0; g < GROUP; g++) h[g] = s[g];
 }
 
-FUN void FN(advance_any)(int rule, int64_t len, const VF *dt, const VF *du,
-                         const float (*B)[GROUP], const float (*C)[GROUP],
-                         const float *rate, const VF (*a)[GROUP], VF *h, VF *y,
-                         VF (*keep_h)[GROUP])
+FUN void FN(advance_any)(int rule, int S, int64_t len, const VF *dt, const VF *du,
+                         const float *B, const float *C,
+                         const float *rate, int64_t next, const VF (*a)[GROUP], VF *h,
+                         VF *y, VF (*keep_h)[GROUP])
 {
-    if (rule == ZOH) FN(advance)(ZOH, len, dt, du, B, C, rate, a, h, y, keep_h);
+    if (rule == ZOH) FN(advance)(ZOH, S, len, dt, du, B, C, rate, next, a, h, y, keep_h);
     else if (rule == BILINEAR)
-        FN(advance)(BILINEAR, len, dt, du, B, C, rate, a, h, y, keep_h);
-    else FN(advance)(EULER, len, dt, du, B, C, rate, a, h, y, keep_h);
+        FN(advance)(BILINEAR, S, len, dt, du, B, C, rate, next, a, h, y, keep_h);
+    else FN(advance)(EULER, S, len, dt, du, B, C, rate, next, a, h, y, keep_h);
 }
 
 /* dt = softplus(raw), dt u and D u of one chunk, 0 where masked, and the slope of dt,
@@ -195,7 +217,7 @@ FUN void FN(gate)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64_t
 /* A block's states over one chunk for GROUP of them, from the border before it. */
 FUN void FN(cross)(const scan_job *j, int64_t chunk, int64_t len, int64_t b, int64_t block,
                    int64_t n, int safe, const VF *dt, const VF *du,
-                   const float (*B)[GROUP], const float (*C)[GROUP], VF (*a)[GROUP], VF *y)
+                   const float *B, const float *C, VF (*a)[GROUP], VF *y)
 {
     const int ends = chunk + 1 == j->chunks;
     const float *at = FN(edge)(j, j->border, chunk, b, block) + n * LANES;
@@ -204,8 +226,8 @@ FUN void FN(cross)(const scan_job *j, int64_t chunk, int64_t len, int64_t b, int
     float *to = ends ? last : FN(edge)(j, j->border, chunk + 1, b, block) + n * LANES;
     VF h[GROUP];
     for (int g = 0; g < GROUP; g++) h[g] = FN(load)(at + g * LANES);
-    FN(decay_any)(j->rule, safe, len, dt, rate, a);
-    FN(advance_any)(j->rule, len, dt, du, B, C, rate, a, h, y, NULL);
+    FN(decay_any)(j->rule, safe, GROUP, len, dt, rate, 0, a);
+    FN(advance_any)(j->rule, GROUP, len, dt, du, B, C, rate, 0, a, h, y, NULL);
     for (int g = 0; g < GROUP; g++) FN(save)(to + g * LANES, h[g]);
     const int64_t e = block * LANES;
     for (int64_t l = 0; ends && l < LANES && e + l < j->E; l++)
@@ -218,10 +240,11 @@ TARGET static void FN(forward_item)(int64_t item, void *arg)
     const scan_job *j = arg;
     const int64_t b = item / j->segments, e0 = item % j->segments * CHANNELS;
     const int64_t width = j->E - e0 < CHANNELS ? j->E - e0 : CHANNELS, k0 = e0 / LANES;
+    const int64_t blocks = pairs(width, LANES);
     VF dt[BLOCKS][SPAN], du[BLOCKS][SPAN], y[BLOCKS][SPAN], a[CHUNK][GROUP];
     float B[GROUPS][CHUNK][GROUP], C[GROUPS][CHUNK][GROUP];
 
-    for (int64_t k = 0; k * LANES < width; k++)
+    for (int64_t k = 0; k < blocks; k++)
         FN(gather)(j, j->h0 + b * j->E * j->N, e0 + k * LANES,
                    FN(edge)(j, j->border, 0, b, k0 + k));
     for (int64_t chunk = 0; chunk < j->chunks; chunk++) {
@@ -234,10 +257,10 @@ TARGET static void FN(forward_item)(int64_t item, void *arg)
                 FN(columns)(j, j->bm, t0, len, b, n0 + m * GROUP, B[m]);
                 FN(columns)(j, j->cm, t0, len, b, n0 + m * GROUP, C[m]);
             }
-            for (int64_t k = 0; k * LANES < width; k++)
+            for (int64_t k = 0; k < blocks; k++)
                 for (int64_t m = 0; m < groups; m++)
                     FN(cross)(j, chunk, len, b, k0 + k, n0 + m * GROUP, safe, dt[k],
-                              du[k], B[m], C[m], a, y[k]);
+                              du[k], B[m][0], C[m][0], a, y[k]);
         }
         FN(gate)(j, t0, len, b, e0, width, y);
     }
@@ -245,56 +268,90 @@ TARGET static void FN(forward_item)(int64_t item, void *arg)
 
 /* ---- Backward -------------------------------------------------------------------- */
 
-/* What one chunk's walk in reverse reads and adds to, for LANES channels. */
+/* What one chunk's walk in reverse reads and adds to, for PAIR states of each of two
+ * blocks: a group.  That halves what gB and gC are loaded and stored. */
 typedef struct FN(reverse) {
     const VF *dt, *du, *dy;
-    const float (*B)[GROUP], (*C)[GROUP];
+    const float *B, *C;
     const float *rate;
-    VF (*h)[GROUP], (*a)[GROUP], (*gB)[GROUP], (*gC)[GROUP];
+    VF (*h)[GROUP], (*a)[GROUP], *gB, *gC;
     VF *gdt, *gdu;          /* gdt in units of 1 / ln 2                              */
-    float *carry, *gA;      /* [GROUP][LANES] d loss / d h, and d loss / d A         */
+    float *carry, *gA;      /* d loss / d h, and d loss / d A                        */
+    int64_t next;           /* floats from block to block of rate, carry and gA      */
 } FN(reverse);
 
+#define EACH_UNIT for (int g = 0; g < GROUP; g++)
+#define EACH_PAIR for (int n = 0; n < PAIR; n++)
+
+/* Three rounds a step, each of which fits into the registers: gC, gB, gA. */
 FUN void FN(retreat)(int rule, int64_t len, const FN(reverse) *r)
 {
+    enum { S = PAIR };
     VF A[GROUP], gh[GROUP], gA[GROUP];
-    for (int g = 0; g < GROUP; g++) {
-        A[g] = FN(load)(r->rate + g * LANES);
-        gh[g] = FN(load)(r->carry + g * LANES);
-        gA[g] = (VF){ 0 };
-    }
+    FN(group)(S, r->rate, r->next, A);
+    FN(group)(S, r->carry, r->next, gh);
+    EACH_UNIT gA[g] = (VF){ 0 };
     for (int64_t t = len - 1; t >= 0; t--) {
-        const VF d = r->dt[t], q = r->du[t], dy = r->dy[t];
-        VF gd = r->gdt[t], gq = r->gdu[t];
-        for (int g = 0; g < GROUP; g++) {
-            const VF a = r->a[t][g], now = gh[g] + dy * r->C[t][g];
-            VF gx = now * a * r->h[t][g];
-            r->gC[t][g] += dy * r->h[t + 1][g];
+        VF now[GROUP], way[GROUP], gd[2], gq[2], sum[PAIR];
+        const VF dy[2] = { r->dy[t], r->dy[SPAN + t] };
+        EACH_PAIR sum[n] = r->gC[t * GROUP + n];
+        EACH_UNIT sum[g % S] += dy[g / S] * r->h[t + 1][g];
+        EACH_PAIR r->gC[t * GROUP + n] = sum[n];
+        EACH_UNIT now[g] = gh[g] + dy[g / S] * r->C[t * GROUP + g % S];
+
+        const VF q[2] = { r->du[t], r->du[SPAN + t] }, d[2] = { r->dt[t], r->dt[SPAN + t] };
+        EACH_UNIT way[g] = now[g];
+        if (rule != EULER) EACH_UNIT
+            way[g] *= FN(entry)(rule, d[g / S] * A[g], r->a[t][g]);
+        EACH_PAIR sum[n] = r->gB[t * GROUP + n];
+        EACH_UNIT sum[g % S] += way[g] * q[g / S];
+        EACH_PAIR r->gB[t * GROUP + n] = sum[n];
+        gq[0] = r->gdu[t], gq[1] = r->gdu[SPAN + t];
+        EACH_UNIT gq[g / S] += way[g] * r->B[t * GROUP + g % S];
+        r->gdu[t] = gq[0], r->gdu[SPAN + t] = gq[1];
+
+        gd[0] = r->gdt[t], gd[1] = r->gdt[SPAN + t];
+        EACH_UNIT {
+            const VF h = r->h[t][g], a = r->a[t][g];
+            gh[g] = now[g] * a;
+            VF gx = gh[g] * h;
             if (rule == BILINEAR) {
-                const VF w = 1.0f / (1.0f - d * A[g] * (0.5f * MLS_LN2)), w2 = w * w;
-                r->gB[t][g] += now * w * q;
-                gq += now * w * r->B[t][g];
-                gx = now * w2 * (r->h[t][g] + 0.5f * q * r->B[t][g]);
+                const VF w = FN(entry)(BILINEAR, d[g / S] * A[g], a);
+                gx = way[g] * w * (h + 0.5f * q[g / S] * r->B[t * GROUP + g % S]);
             } else if (rule == ZOH) {
-                const VF x = d * A[g] * MLS_LN2, phi = FN(phi)(x, a);
-                r->gB[t][g] += now * phi * q;
-                gq += now * phi * r->B[t][g];
-                gx += now * q * r->B[t][g] * FN(phi_slope)(x, a, phi);
-            } else {
-                r->gB[t][g] += now * q;
-                gq += now * r->B[t][g];
+                const VF x = d[g / S] * A[g] * MLS_LN2;
+                gx += now[g] * q[g / S] * r->B[t * GROUP + g % S] * FN(phi_slope)(x, a, FN(phi)(x, a));
             }
-            gd += gx * A[g];
-            gA[g] += gx * d;
-            gh[g] = now * a;
+            gd[g / S] += gx * A[g];
+            gA[g] += gx * d[g / S];
         }
-        r->gdt[t] = gd;
-        r->gdu[t] = gq;
+        r->gdt[t] = gd[0], r->gdt[SPAN + t] = gd[1];
     }
-    for (int g = 0; g < GROUP; g++) {
-        FN(save)(r->carry + g * LANES, gh[g]);
-        FN(save)(r->gA + g * LANES, FN(load)(r->gA + g * LANES) + gA[g]);
+    EACH_UNIT {
+        const int64_t at = g / S * r->next + g % S * LANES;
+        FN(save)(r->carry + at, gh[g]);
+        FN(save)(r->gA + at, FN(load)(r->gA + at) + gA[g]);
     }
+}
+
+TARGET __attribute__((noinline)) static void FN(retreat_euler)(int64_t len,
+                                                               const FN(reverse) *r)
+{
+    FN(retreat)(EULER, len, r);
+}
+
+/* The states of a group again, from the border before the chunk, and back. */
+FUN void FN(there_and_back)(int rule, int safe, int64_t len, const float *border,
+                            const FN(reverse) *r, VF *y)
+{
+    VF h[GROUP];
+    FN(group)(PAIR, border, r->next, h);
+    FN(decay_any)(rule, safe, PAIR, len, r->dt, r->rate, r->next, r->a);
+    FN(advance_any)(rule, PAIR, len, r->dt, r->du, r->B, r->C, r->rate, r->next, r->a, h, y,
+                    r->h);
+    if (rule == ZOH) FN(retreat)(ZOH, len, r);
+    else if (rule == BILINEAR) FN(retreat)(BILINEAR, len, r);
+    else FN(retreat_euler)(len, r);
 }
 
 /* dy = d loss / d y of one chunk, and what y is to be multiplied by for that of z. */
@@ -334,8 +391,8 @@ FUN void FN(finish)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64
         float *gz = j->gz ? j->gz + at * j->zs + e0 : NULL;
         float *gu = j->gu ? j->gu + at * j->E + e0 : NULL;
         float *graw = j->graw ? j->graw + at * j->E + e0 : NULL;
-        /* the half of x | z that this op leaves alone */
-        if (gz && !j->add_z) memset(gz - j->E, 0, bytes);
+        /* the half of x | z that is the convolution's, which fills it where all rows count */
+        if (gz && !j->add_z && j->mask) memset(gz - j->E, 0, bytes);
         FN(ahead)(gz, j->B * j->zs, width, 1);
         FN(ahead)(gu, j->B * j->E, width, 1);
         FN(ahead)(graw, j->B * j->E, width, 1);
@@ -366,13 +423,14 @@ TARGET static void FN(backward_item)(int64_t item, void *arg)
     const scan_job *j = arg;
     const int64_t b = item / j->segments, s = item % j->segments, e0 = s * CHANNELS;
     const int64_t width = j->E - e0 < CHANNELS ? j->E - e0 : CHANNELS, k0 = e0 / LANES;
+    const int64_t blocks = pairs(width, LANES);
     VF dt[BLOCKS][SPAN], du[BLOCKS][SPAN], y[BLOCKS][SPAN], dy[BLOCKS][SPAN];
     VF gdt[BLOCKS][SPAN], gdu[BLOCKS][SPAN], slope[BLOCKS][SPAN], gate[BLOCKS][SPAN];
     VF keep_h[CHUNK + 1][GROUP], keep_a[CHUNK][GROUP], gB[CHUNK][GROUP], gC[CHUNK][GROUP];
     VF gD[BLOCKS] = { 0 };
     float B[CHUNK][GROUP], C[CHUNK][GROUP];
 
-    for (int64_t k = 0; k * LANES < width; k++) {
+    for (int64_t k = 0; k < blocks; k++) {
         FN(gather)(j, j->gh1 ? j->gh1 + b * j->E * j->N : NULL, e0 + k * LANES,
                    FN(edge)(j, j->carry, 0, b, k0 + k));
         memset(FN(edge)(j, j->ga_part, 0, b, k0 + k), 0,
@@ -387,23 +445,19 @@ TARGET static void FN(backward_item)(int64_t item, void *arg)
             FN(columns)(j, j->cm, t0, len, b, n, C);
             memset(gB, 0, sizeof gB[0] * (size_t)len);
             memset(gC, 0, sizeof gC[0] * (size_t)len);
-            for (int64_t k = 0; k * LANES < width; k++) {
-                const float *from = FN(edge)(j, j->border, chunk, b, k0 + k) + n * LANES;
-                const FN(reverse) r = {
-                    dt[k], du[k], dy[k], B, C,
-                    j->rate + ((k0 + k) * j->padded + n) * LANES,
-                    keep_h, keep_a, gB, gC, gdt[k], gdu[k],
-                    FN(edge)(j, j->carry, 0, b, k0 + k) + n * LANES,
-                    FN(edge)(j, j->ga_part, 0, b, k0 + k) + n * LANES };
-                VF h[GROUP];
-                for (int g = 0; g < GROUP; g++) h[g] = FN(load)(from + g * LANES);
-                FN(decay_any)(j->rule, safe, len, dt[k], r.rate, keep_a);
-                FN(advance_any)(j->rule, len, dt[k], du[k], B, C, r.rate, keep_a, h, y[k],
-                                keep_h);
-                if (j->rule == ZOH) FN(retreat)(ZOH, len, &r);
-                else if (j->rule == BILINEAR) FN(retreat)(BILINEAR, len, &r);
-                else FN(retreat)(EULER, len, &r);
-            }
+            for (int64_t k = 0; k < blocks; k += 2)
+                for (int64_t i = 0; i < GROUP; i += PAIR) {
+                    const int64_t at = (n + i) * LANES, next = j->padded * LANES;
+                    const FN(reverse) r = {
+                        dt[k], du[k], dy[k], B[0] + i, C[0] + i,
+                        j->rate + (k0 + k) * next + at, keep_h, keep_a, gB[0] + i,
+                        gC[0] + i, gdt[k], gdu[k],
+                        FN(edge)(j, j->carry, 0, b, k0 + k) + at,
+                        FN(edge)(j, j->ga_part, 0, b, k0 + k) + at, next };
+                    FN(there_and_back)(j->rule, safe, len,
+                                       FN(edge)(j, j->border, chunk, b, k0 + k) + at, &r,
+                                       y[k]);
+                }
             for (int64_t t = 0; t < len; t++) {
                 const int64_t i = ((s * j->T + t0 + t) * j->B + b) * j->N + n;
                 const four sb = FN(totals)(gB[t]), sc = FN(totals)(gC[t]);
@@ -423,4 +477,7 @@ TARGET static void FN(backward_item)(int64_t item, void *arg)
 }
 
 #undef BLOCKS
+#undef BLOCK_OF
+#undef EACH_UNIT
+#undef EACH_PAIR
 #include "lanes_end.h"
