@@ -103,13 +103,16 @@ FUN FN(vf) FN(power)(FN(vf) x)
     return (FN(vf))((FN(vi))p + ((FN(vi))r << 23));
 }
 
+/* Of whole panels, as all that follow: with 16 lanes a vector may be left over. */
 FUN float FN(largest)(const float *x, int64_t n)
 {
     FN(vf) best = FN(load)(x), other = best;
-    for (int64_t i = 0; i < n; i += 2 * LANES) {
+    int64_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
         best = FN(larger)(FN(load)(x + i), best);
         other = FN(larger)(FN(load)(x + i + LANES), other);
     }
+    if (i < n) best = FN(larger)(FN(load)(x + i), best);
     best = FN(larger)(best, other);
     float most = best[0];
     for (int l = 1; l < LANES; l++) most = best[l] > most ? best[l] : most;
@@ -120,13 +123,19 @@ FUN float FN(largest)(const float *x, int64_t n)
 FUN void FN(powers)(float *x, int64_t n, float top, FN(vf) *sum)
 {
     FN(vf) one = *sum, other = { 0 };
-    for (int64_t i = 0; i < n; i += 2 * LANES) {
+    int64_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
         const FN(vf) a = FN(power)(FN(load)(x + i) - top);
         const FN(vf) b = FN(power)(FN(load)(x + i + LANES) - top);
         FN(save)(x + i, a);
         FN(save)(x + i + LANES, b);
         one += a;
         other += b;
+    }
+    if (i < n) {
+        const FN(vf) a = FN(power)(FN(load)(x + i) - top);
+        FN(save)(x + i, a);
+        one += a;
     }
     *sum = one + other;
 }

@@ -15,6 +15,9 @@ static int best_isa(void)
     if (!f16c || !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")
         || !__builtin_cpu_supports("bmi2"))
         return MLS_ISA_PLAIN;
+#ifdef MLS_EMULATE_AVX512
+    return MLS_ISA_AVX512;
+#endif
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw")
         || !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
         return MLS_ISA_AVX2;
