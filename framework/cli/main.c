@@ -1,6 +1,7 @@
 #define _GNU_SOURCE 1
 #include "cli/cli.h"
 #include "conf/conf.h"
+#include "kern/kern.h"
 #include "rec/record.h"
 #include "study/provenance.h"
 
@@ -68,7 +69,10 @@ void mls_cli_complain(const mls_error *e)
  * program starts itself once more with what they must read.                             */
 static void pin_libraries(char **argv)
 {
-    if (getenv("OPENBLAS_NUM_THREADS") && getenv("OMP_NUM_THREADS")) return;
+    const char *core = getenv("OPENBLAS_CORETYPE") ? NULL
+                       : mls_k_blas_core(mls_k_init(), mls_k_blas_family());
+    if (getenv("OPENBLAS_NUM_THREADS") && getenv("OMP_NUM_THREADS") && !core) return;
+    if (core && setenv("OPENBLAS_CORETYPE", core, 0)) return;
     if (setenv("OPENBLAS_NUM_THREADS", "1", 0) || setenv("OMP_NUM_THREADS", "1", 0))
         return;
     execv("/proc/self/exe", argv);

@@ -168,6 +168,8 @@ const mls_fact mls_environment[] = {
     { "MLS_PLUGIN_PATH", "folders with plugins, or plugin files, joined by colons" },
     { "XDG_DATA_HOME", "its folder mls/plugins is searched too; unset: ~/.local/share" },
     { "MLS_ISA", "kernels to use: plain, avx2 or avx512; unset: the best there is" },
+    { "OPENBLAS_CORETYPE",
+      "OpenBLAS's kernels; unset: its choice, or newer ones where it takes the CPU for an old one" },
     { "MLS_DATA", "the folder that mls.data in a study looks in" },
     { "HDF5_USE_FILE_LOCKING", "FALSE: no locks, for file systems without them" },
     { NULL, NULL }

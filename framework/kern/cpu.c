@@ -3,6 +3,7 @@
 #include <cblas.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -47,6 +48,20 @@ const char *mls_k_blas_family(void)
 {
     const char *s = openblas_get_corename();
     return s ? s : "unknown";
+}
+
+/* OpenBLAS takes a CPU that is newer than itself for an old one: kernels for SSE3 on a
+ * machine with AVX-512, at a third of the speed. */
+const char *mls_k_blas_core(int isa, const char *family)
+{
+    static const char *const old[] = { "Prescott", "Core2", "Penryn", "Dunnington", "Nehalem",
+                                       "Atom", "Katmai", "Coppermine", "Northwood", "Banias",
+                                       "Opteron", "Opteron_SSE3", "Barcelona", "Bobcat",
+                                       "Generic", "Sandybridge" };
+    for (size_t i = 0; isa != MLS_ISA_PLAIN && i < sizeof old / sizeof *old; i++)
+        if (!strcasecmp(family, old[i]))
+            return isa == MLS_ISA_AVX512 ? "SkylakeX" : "Haswell";
+    return NULL;
 }
 
 const char *mls_k_blas_version(void)

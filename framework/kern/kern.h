@@ -13,6 +13,9 @@ const char *mls_k_isa_name(int isa);
 /* Name of OpenBLAS's kernel family ("Zen", "SkylakeX"), and its version string. */
 const char *mls_k_blas_family(void);
 const char *mls_k_blas_version(void);
+/* The family to ask for instead of `family` on a CPU of that isa, by OPENBLAS_CORETYPE;
+ * NULL where OpenBLAS's own choice is good. */
+const char *mls_k_blas_core(int isa, const char *family);
 
 /* As mls_host.gemm; every size and stride below 2^31. */
 void mls_k_gemm(int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, float alpha,

@@ -138,7 +138,7 @@ static void tall_rows_stand_alone(void **state)
     static const int64_t piece[][2] = { { 0, 32 }, { 5, 200 }, { 401, 599 } };
     float *x = noise(M * K, 1), *w = noise(N * K, 2), *bias = noise(N, 3);
     float *whole = noise(M * N, 4), *part = noise(M * N, 5);
-    if (mls->isa != MLS_ISA_AVX2) skip();
+    if (mls->isa == MLS_ISA_PLAIN) skip();
     for (int with = 0; with < 2; with++) {
         const float *b = with ? bias : NULL;
         mls_k_linear(0, 1, M, N, K, x, w, b, whole);
@@ -149,6 +149,16 @@ static void tall_rows_stand_alone(void **state)
         }
     }
     free(x), free(w), free(bias), free(whole), free(part);
+}
+
+static void kernels_for_old_cpus_are_replaced(void **state)
+{
+    (void)state;
+    assert_string_equal(mls_k_blas_core(MLS_ISA_AVX512, "Prescott"), "SkylakeX");
+    assert_string_equal(mls_k_blas_core(MLS_ISA_AVX2, "Nehalem"), "Haswell");
+    assert_null(mls_k_blas_core(MLS_ISA_PLAIN, "Prescott"));
+    assert_null(mls_k_blas_core(MLS_ISA_AVX2, "Zen"));
+    assert_null(mls_k_blas_core(MLS_ISA_AVX512, "SkylakeX"));
 }
 
 /* All steps at once, and in chunks of 1, 3 and 50 steps: the same bits in exact mode.
@@ -196,6 +206,7 @@ int main(void)
         cmocka_unit_test(linear_adds_the_bias),
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(tall_rows_stand_alone),
+        cmocka_unit_test(kernels_for_old_cpus_are_replaced),
         cmocka_unit_test(exact_rows_do_not_depend_on_steps),
         cmocka_unit_test(names_the_library),
     };

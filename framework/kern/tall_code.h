@@ -1,0 +1,74 @@
+/* tall_code.h - tall.c's loops for one instruction set; see tile.h. */
+
+#include "kern/tile.h"
+
+/* Rows [k0, k0 + depth) of op(B). */
+TARGET static void FN(pack)(int trans_b, int64_t n, int64_t depth, const float *b,
+                          int64_t ldb, float *to)
+{
+    for (int64_t j = 0; j < n; j += PANEL, to += PANEL * depth) {
+        const int64_t w = least(n - j, PANEL);
+        if (w < PANEL) memset(to, 0, (size_t)(depth * PANEL) * sizeof *to);
+        for (int64_t i = 0; trans_b && w == PANEL && i < depth; i++)
+            for (int64_t l = 0; l < PANEL; l++) to[i * PANEL + l] = b[(j + l) * ldb + i];
+        for (int64_t i = 0; trans_b && w < PANEL && i < depth; i++)
+            for (int64_t l = 0; l < w; l++) to[i * PANEL + l] = b[(j + l) * ldb + i];
+        for (int64_t i = 0; !trans_b && i < depth; i++)
+            memcpy(to + i * PANEL, b + i * ldb + j, (size_t)w * sizeof *to);
+    }
+}
+
+TARGET __attribute__((noinline)) static void FN(whole)(int64_t kk, const float *a,
+                                                     int64_t lda, const float *p,
+                                                     const float *start, int64_t lds,
+                                                     float *c, int64_t ldc)
+{
+    FN(tile)(STRIP, kk, a, lda, 1, p, start, lds, c, ldc);
+}
+
+FUN void FN(strip)(int64_t rows, int64_t kk, const float *a, int64_t lda, const float *p,
+               const float *start, int64_t lds, float *c, int64_t ldc)
+{
+    if (rows == STRIP) FN(whole)(kk, a, lda, p, start, lds, c, ldc);
+    else
+        for (int64_t r = 0; r < rows; r++)
+            FN(tile)(1, kk, a + r * lda, lda, 1, p, start ? start + r * lds : NULL, lds,
+                     c + r * ldc, ldc);
+}
+
+/* A panel that C has only w columns of. */
+FUN void FN(narrow)(int64_t rows, int64_t w, int64_t depth, const float *a, int64_t lda,
+                const float *p, const float *start, int64_t lds, float *c, int64_t ldc)
+{
+    float part[STRIP * PANEL] = { 0.0f };
+    for (int64_t r = 0; start && r < rows; r++)
+        memcpy(part + r * PANEL, start + r * lds, (size_t)w * sizeof *part);
+    FN(strip)(rows, depth, a, lda, p, part, PANEL, part, PANEL);
+    for (int64_t r = 0; r < rows; r++)
+        memcpy(c + r * ldc, part + r * PANEL, (size_t)w * sizeof *part);
+}
+
+TARGET static void FN(one_block)(int64_t item, void *arg)
+{
+    const tall *t = arg;
+    const int64_t from = item * t->block, to = least(from + t->block, t->m);
+    const float *p = t->pack;
+    for (int64_t k0 = 0; k0 < t->k; k0 += DEPTH) {
+        const int64_t depth = least(t->k - k0, DEPTH);
+        for (int64_t j = 0; j < t->n; j += PANEL, p += PANEL * depth)
+            for (int64_t i = from; i < to; i += STRIP) {
+                const int64_t rows = least(to - i, STRIP), w = t->n - j;
+                const float *a = t->a + i * t->lda + k0, *start = NULL;
+                float *c = t->c + i * t->ldc + j;
+                int64_t lds = t->ldc;
+                if (k0 || t->add) start = c;
+                else if (t->bias) start = t->bias + j, lds = 0;
+                if (w >= PANEL)
+                    FN(strip)(rows, depth, a, t->lda, p, start, lds, c, t->ldc);
+                else
+                    FN(narrow)(rows, w, depth, a, t->lda, p, start, lds, c, t->ldc);
+            }
+    }
+}
+
+#include "kern/tile_end.h"
