@@ -163,6 +163,7 @@ int mls_bench_open_component(mls_bench_work *w, const mls_bench_row *row,
     if (!p->trace) return 0;
     p->run = mls_trace_running(p->trace);
     mls_run_observe(p->run, &p->observer);
+    mls_run_transient(p->run, 1);        /* each repeat begins anew */
     w->tape = mls_run_tape(p->run);
     return 1;
 }

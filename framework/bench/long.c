@@ -187,6 +187,7 @@ static void step(const cell *c, double out[2], mls_error *e)
         return;
     }
     mls_run_blocks(run, 1);
+    mls_run_transient(run, 1);
     mls_parfor_threads(c->b->threads);
     const int64_t before = mls_bench_memory();
     mls_bench_memory_reset();

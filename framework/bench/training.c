@@ -154,6 +154,7 @@ int mls_bench_open_training(mls_bench_work *w, const mls_bench_row *row,
     p->run = p->net ? mls_run_new(p->net, s.B, MLS_TRAIN, e) : NULL;
     if (!p->run || !mls_run_reuse(p->run, s.mixed)) return 0;
     mls_run_blocks(p->run, 1);
+    mls_run_transient(p->run, 1);
     p->batch = (mls_batch){.steps = s.T,
                            .batch = s.B,
                            .token = mls_bench_bytes(&p->arena, s.T * s.B, 4),

@@ -423,7 +423,7 @@ mls_t mls_grad_attention(mls_ctx *c, mls_t q, mls_t kv, const mls_attention *a,
                       (long long)MLS_ATTENTION_WIDTH(a), (long long)B);
             return out;
         }
-        after = mls_tape_tensor(c, 1, B, MLS_ATTENTION_WIDTH(a));
+        if (c->tape->ends != T) after = mls_tape_tensor(c, 1, B, MLS_ATTENTION_WIDTH(a));
     }
     const mls_t in[] = { q, kv, before, mask }, made[] = { out, lse, after };
     c->tape->expects = scratch_of(r, T, B);

@@ -66,6 +66,8 @@ struct mls_tape {
     mls_tape_bad bad;       /* what that found first; path NULL: nothing             */
     const mls_tape_watch *watch; /* NULL: nobody                                          */
     int       events;       /* MLS_EVENTS_*: how products with spikes are made (events.h) */
+    int64_t   ends;         /* steps of the node's forward if nobody reads its states after it;
+                               0: somebody may                                          */
     int       puts_off;     /* 1: a linear map may wait until an op reads what it gives */
     mls_reuse *reuse;       /* floats that nobody reads again are used again (reuse.h);
                                NULL: not before the reset                            */

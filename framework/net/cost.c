@@ -40,7 +40,8 @@ static void lend_gradients(mls_net *net, int on)
             net->tensor[i]->grad = on ? &nothing : NULL;
 }
 
-double mls_net_memory(mls_net *net, int64_t steps, int64_t batch, unsigned flags, int half)
+double mls_net_memory(mls_net *net, int64_t steps, int64_t batch, unsigned flags, int half,
+                      int carry)
 {
     mls_error e = { 0 };
     mls_run *r = mls_run_new(net, batch, MLS_TRAIN | flags, &e);
@@ -48,6 +49,7 @@ double mls_net_memory(mls_net *net, int64_t steps, int64_t batch, unsigned flags
     double bytes = NAN;
     if (r && mls_run_reuse(r, half)) {
         mls_run_blocks(r, 1);
+        mls_run_transient(r, !carry);
         r->tape.rehearses = 1;
         r->tape.arena.bare = r->remat_arena.bare = 1;
         lend_gradients(net, 1);

@@ -113,7 +113,8 @@ struct mls_run {
     float     **value;                        /* [state][B][width]; NULL in a dry run   */
     mls_t      *first, *now;                  /* at the start, and by now               */
     const float **seed;
-    int         pending, track;
+    int         pending, track, transient;
+    int         leaves;             /* this forward: nobody reads the states after it   */
     int         blocks, in_blocks;            /* the output may be, is made in blocks   */
     mls_arena   remat_arena;                  /* of nodes that run again in backward    */
     mls_reuse **remat_reuse;                  /* [n_nodes][2]: of its forward, and again */
@@ -160,6 +161,10 @@ void  mls_net_part_services(mls_host *h);
 int   mls_net_within(const node *n, const node *owner);
 /* A forward of n over steps [t0, t0 + steps) begins. */
 void  mls_net_node_begin(node *n, int64_t t0, int64_t steps);
+/* Tells the tape whether anybody reads the states after this forward of the node. */
+void  mls_net_ends(const node *n);
+/* Whether nobody wants the states after the run's last step. */
+int   mls_net_leaves_states(const mls_run *run);
 /* host.c */
 void  mls_net_check_name(mls_ctx *c, const char *what, const char *name);
 mls_state *mls_net_add_state(node *n, const char *name, int64_t width, double reset,

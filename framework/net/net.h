@@ -120,6 +120,9 @@ int      mls_run_reuse(mls_run *run, int half);
 /* The new states of the last forward are not wanted: the next begins where it began.  Between
  * a training forward and its backward only.                                              */
 void     mls_run_forget(mls_run *run);
+/* on: so with every forward, unless an observer wants states; one that is made for what
+ * follows alone may be left out then.  Final states have no seed.                        */
+void     mls_run_transient(mls_run *run, int on);
 void     mls_run_observe(mls_run *run, const mls_observer *o);   /* NULL: nobody */
 void     mls_run_reset(mls_run *run);        /* every state to its reset value         */
 /* Runs the batch from the current states and leaves the new ones; the output is
@@ -205,7 +208,9 @@ int      mls_net_cost(mls_net *net, int64_t steps, int64_t batch, mls_cost *out,
 /* Bytes that a training step of T x B has at its peak beside the weights, their gradients and
  * the optimiser, with memory used again (mls_run_reuse) and the output in blocks: found by a
  * step in which no op computes and no memory is touched.  Scratch of ops is not in it.  flags:
- * as mls_run_new.  Works on a dry or a real net.  NaN: that much memory cannot be had.     */
-double   mls_net_memory(mls_net *net, int64_t steps, int64_t batch, unsigned flags, int half);
+ * as mls_run_new; carry 0: the run is transient.  Works on a dry or a real net.  NaN: that
+ * much memory cannot be had.                                                              */
+double   mls_net_memory(mls_net *net, int64_t steps, int64_t batch, unsigned flags, int half,
+                        int carry);
 
 #endif

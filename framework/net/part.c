@@ -17,10 +17,18 @@ int mls_net_within(const node *n, const node *owner)
     return n != NULL;
 }
 
+void mls_net_ends(const node *n)
+{
+    mls_run *run = n->net->run;
+    const int last = run->input && n->t0 + n->steps == run->input->steps;
+    run->tape.ends = mls_net_leaves_states(run) && last ? n->steps : 0;
+}
+
 void mls_net_node_begin(node *n, int64_t t0, int64_t steps)
 {
     n->t0 = t0;
     n->steps = steps;
+    mls_net_ends(n);
     for (node *p = n->part; p; p = p->next) p->ran = 0;
 }
 
@@ -165,6 +173,7 @@ static mls_t run_part(mls_ctx *c, mls_part *p, mls_t x, mls_t mask, mls_t dt)
     mls_net_node_forward(o->net->run, n, in, out, o->t0 + n->ran);
     mls_run_current = o->path;
     mls_net_synapses_at(o->net->run, o->t0, o->steps);   /* of what the owner does next */
+    mls_net_ends(o);
     n->ran += x->dim[0];
     if (!c->error->set && (!out[0] || out[0]->dim[0] != x->dim[0]))
         mls_error_set(c->error, "%s gives %lld steps for %lld", n->path,

@@ -21,6 +21,7 @@ typedef struct again {
     int64_t   t0, steps, dropouts;
     int       many;               /* rows, and not in pieces                            */
     int       n_states;           /* of the node and its parts                          */
+    int       n_after;            /* of these, those that somebody reads afterwards     */
     mls_state **state;            /* [n_states]                                         */
     mls_t     *before;            /* [n_states] beside the forward run again            */
 } again;
@@ -109,7 +110,8 @@ static uint64_t key_of(const again *g, const mls_t *in)
     uint64_t bits = 1;
     if (run->observed || run->penalty || run->tape.check || run->tape.synapses) return 0;
     for (int i = 0; i < g->n->n_in; i++) bits = bits << 1 | (in[i] != NULL);
-    return (uint64_t)g->steps << 20 | bits << 1 | (uint64_t)(run->tape.steady != 0);
+    return (uint64_t)g->steps << 20 | bits << 2 | (uint64_t)(g->n_after != 0) << 1 |
+           (uint64_t)(run->tape.steady != 0);
 }
 
 static void plan(const again *g, uint64_t key, const mls_t *in, mls_t *mine, mls_t *out)
@@ -121,7 +123,7 @@ static void plan(const again *g, uint64_t key, const mls_t *in, mls_t *mine, mls
     const int copied = run->again == MLS_FIRST;
     for (int i = 0; copied && i < g->n->n_out; i++)
         if (out[i]) mls_reuse_hold(&run->tape, out[i]);
-    for (int s = 0; copied && s < g->n_states; s++)
+    for (int s = 0; copied && s < g->n_after; s++)
         mls_reuse_hold(&run->tape, run->now[g->state[s]->index]);
     mls_reuse_planned(&run->tape);
     mls_reuse_reset(run->tape.reuse);
@@ -169,7 +171,8 @@ static void forward(const mls_call *k)
     inner(g, k->in, mine, out);
     for (int i = 0; i < g->n->n_out; i++) copy(run, g->n, k->out[i], out[i]);
     for (int s = 0; s < g->n_states; s++) {
-        copy(run, g->n, k->out[g->n->n_out + s], run->now[g->state[s]->index]);
+        if (s < g->n_after)
+            copy(run, g->n, k->out[g->n->n_out + s], run->now[g->state[s]->index]);
         run->now[g->state[s]->index] = g->before[s];
     }
     step_back(run, a);
@@ -200,7 +203,7 @@ static void backward(const mls_call *k)
     run->observed = 0;                          /* seen once already */
     inner(g, k->in, mine, out);
     for (int i = 0; i < g->n->n_out; i++) seed(c, out[i], k->out[i]);
-    for (int s = 0; s < g->n_states; s++)
+    for (int s = 0; s < g->n_after; s++)
         seed(c, run->now[g->state[s]->index], k->out[g->n->n_out + s]);
     mls_tape_backward(c);
     for (int s = 0; s < g->n_states; s++) run->now[g->state[s]->index] = g->before[s];
@@ -231,6 +234,8 @@ static again *remember(mls_run *run, node *n, int64_t t0, int64_t steps)
     if (!g->state || !g->before) return NULL;
     for (int i = 0; i < run->net->n_states; i++)
         if (belongs(run->net->state[i], n)) g->state[g->n_states++] = run->net->state[i];
+    const int last = run->input && t0 + steps == run->input->steps;
+    g->n_after = last && mls_net_leaves_states(run) ? 0 : g->n_states;
     return g;
 }
 
@@ -253,12 +258,13 @@ static void piece(mls_run *run, node *n, const mls_t *in, const mls_t *to, int64
         outs[i] = steps < n->steps ? mls_tape_steps(c, to[i], from, steps) : to[i];
     for (int s = 0; s < g->n_states; s++) {
         ins[n->n_in + s] = run->now[g->state[s]->index];
-        outs[n->n_out + s] = mls_tape_tensor(c, 1, run->batch, g->state[s]->width);
+        if (s < g->n_after)
+            outs[n->n_out + s] = mls_tape_tensor(c, 1, run->batch, g->state[s]->width);
     }
     const unsigned can = steps < n->steps ? MLS_TAPE_PIECE : 0;
     mls_tape_apply_as(c, MLS_OMITS | MLS_TAPE_RUNS | MLS_TAPE_FORGETS_OUT | MLS_TAPE_AGAIN | can,
-                      &op, g, ins, n->n_in + g->n_states, outs, n->n_out + g->n_states);
-    for (int s = 0; s < g->n_states; s++) run->now[g->state[s]->index] = outs[n->n_out + s];
+                      &op, g, ins, n->n_in + g->n_states, outs, n->n_out + g->n_after);
+    for (int s = 0; s < g->n_after; s++) run->now[g->state[s]->index] = outs[n->n_out + s];
 }
 
 /* ---- pieces ---------------------------------------------------------------------------- */

@@ -70,6 +70,8 @@ int mls_run_reuse(mls_run *run, int half)
 }
 
 void mls_run_forget(mls_run *run) { run->pending = 0; }
+void mls_run_transient(mls_run *run, int on) { run->transient = on; }
+int mls_net_leaves_states(const mls_run *r) { return r->leaves; }
 void mls_run_track(mls_run *run, int on) { run->track = on; }
 void mls_run_blocks(mls_run *run, int on) { run->blocks = on; }
 
@@ -90,7 +92,11 @@ void mls_run_reset(mls_run *r)
     r->pending = 0;
     for (int i = 0; i < r->net->n_states; i++) {
         const mls_state *s = r->net->state[i];
-        for (int64_t k = 0; k < r->batch * s->width; k++) r->value[i][k] = (float)s->reset;
+        const float to = (float)s->reset;
+        float *x = r->value[i];
+        /* pages that nobody ever wrote take no memory: the window of attention's past */
+        for (int64_t k = 0; k < r->batch * s->width; k++)
+            if (memcmp(x + k, &to, sizeof to)) x[k] = to;
     }
 }
 
@@ -195,6 +201,9 @@ static void begin(mls_run *r, const mls_batch *b, uint64_t step)
     r->net->run = r;
     r->input = b;
     take_keys(r, b, step);
+    r->leaves = r->transient;
+    for (int i = 0; r->observed && i < r->net->n_states; i++)
+        r->leaves &= !mls_net_wanted(r, r->net->state[i]->node, r->net->state[i]->channel);
     r->loss = r->output = r->decision = NULL;
     mls_net_penalty_begin(r);
     mls_net_adapt_begin(r);
@@ -257,7 +266,8 @@ static void plan(mls_run *r, const mls_batch *b, uint64_t step, uint64_t key)
     const mls_later *later = mls_tape_later(y);
     for (int i = 0; later && i < 3; i++) mls_reuse_use(&r->tape, later->in[i]);
     mls_reuse_hold(&r->tape, y);
-    for (int i = 0; i < r->net->n_states; i++) mls_reuse_hold(&r->tape, r->now[i]);
+    for (int i = 0; i < r->net->n_states && !mls_net_leaves_states(r); i++)
+        mls_reuse_hold(&r->tape, r->now[i]);
     mls_reuse_planned(&r->tape);
 }
 
@@ -267,7 +277,7 @@ static uint64_t plan_key(const mls_run *r, const mls_batch *b)
 {
     if (r->observed || r->list_arena || r->tape.synapses || r->tape.check) return 0;
     const int has[] = { b->token != NULL, b->x != NULL, b->mask != NULL, b->dt != NULL,
-                        r->in_blocks, r->track, r->tape.steady };
+                        r->in_blocks, r->track, r->tape.steady, r->transient };
     uint64_t bits = 1;
     for (size_t i = 0; i < sizeof has / sizeof *has; i++) bits = bits << 1 | (has[i] != 0);
     return (uint64_t)b->steps << 16 | bits;
@@ -296,7 +306,7 @@ mls_t mls_run_forward(mls_run *r, const mls_batch *b, uint64_t step)
     mls_run_current = mls_run_op = mls_run_phase = NULL;
     if (r->error.set) return NULL;
     observe_states(r);
-    r->pending = !r->tape.dry && !r->tape.rehearses;
+    r->pending = !r->tape.dry && !r->tape.rehearses && !mls_net_leaves_states(r);
     if (!(r->flags & MLS_TRAIN)) commit(r);
     return r->output;
 }

@@ -258,7 +258,7 @@ static double peak_bytes(const mls_model *m, double tensors, mls_error *e)
     const unsigned exact = mls_value_get_bool(m->train, "exact", 0, e) ? MLS_EXACT : 0;
     const double each = sizeof(float) + (sgd ? 1.0 : 2.0) * (mixed ? 2.0 : 4.0);
     const double step = mls_net_memory(m->net, mls_feed_shape(m->feed)->steps, m->batch, exact,
-                                       mixed);
+                                       mixed, mls_value_get_bool(m->train, "carry", 0, e));
     return (isnan(step) ? tensors : step) + each * (double)mls_net_parameters(m->net);
 }
 

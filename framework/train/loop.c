@@ -45,6 +45,7 @@ mls_loop *mls_loop_new(mls_net *net, const mls_feed *feed, const mls_value *trai
             mls_error_set(e, "out of memory for a plan of what is read when");
         if (!e->set) {
             mls_run_blocks(l->run, 1);
+            mls_run_transient(l->run, !l->plan.carry);
             mls_run_blocks(l->evaluation, !is_binary(l));    /* whose scores are gathered */
         }
         l->optimiser = l->plan.optimiser;
