@@ -97,27 +97,34 @@ static void drop(mls_spare *of, const spare *s)
     for (int by = 0; by < 2; by++) of->root[by] = without(by, of->root[by], s);
 }
 
-float *mls_tape_take(mls_tape *t, int64_t count)
-{
-    float *x = mls_tape_take_free(t, count);
-    return x ? x : mls_arena_alloc(&t->arena, lines(count));
-}
-
-float *mls_tape_take_free(mls_tape *t, int64_t count)
+static float *take(mls_spare *of, int64_t count)
 {
     const size_t bytes = lines(count);
     spare *s = NULL;
-    for (spare *at = t->spare.root[SIZE]; at;) {
+    for (spare *at = of->root[SIZE]; at;) {
         if (at->bytes < bytes) at = at->high[SIZE];
         else s = at, at = at->low[SIZE];
     }
     if (!s) return NULL;
-    drop(&t->spare, s);
+    drop(of, s);
     s->bytes -= bytes;
     float *end = (float *)(void *)((char *)s + s->bytes);
-    if (s->bytes) add(&t->spare, s);
+    if (s->bytes) add(of, s);
     return end;
 }
+
+float *mls_pool_take(mls_spare *of, mls_arena *a, int64_t count)
+{
+    float *x = take(of, count);
+    return x ? x : mls_arena_alloc(a, lines(count));
+}
+
+float *mls_tape_take(mls_tape *t, int64_t count)
+{
+    return mls_pool_take(&t->spare, &t->arena, count);
+}
+
+float *mls_tape_take_free(mls_tape *t, int64_t count) { return take(&t->spare, count); }
 
 static void put(mls_spare *of, spare *s, size_t bytes)
 {
@@ -139,9 +146,14 @@ static void put(mls_spare *of, spare *s, size_t bytes)
     add(of, s);
 }
 
+void mls_pool_give(mls_spare *of, void *floats, int64_t count)
+{
+    put(of, floats, lines(count));
+}
+
 void mls_tape_give(mls_tape *t, void *floats, int64_t count)
 {
-    put(&t->spare, floats, lines(count));
+    mls_pool_give(&t->spare, floats, count);
 }
 
 /* ---- lending all of it ----------------------------------------------------------------- */

@@ -29,6 +29,9 @@ struct mls_reuse {
     uint64_t *sign;            /* [op]: of it and of what came before it; and of the end  */
     int      checks, stale;    /* this forward is compared with the plan; it differs      */
     int      ended;
+    mls_arena arena;           /* values in 16 bits: their own, since they outlast the floats
+                                  around them, between which they would leave holes     */
+    mls_spare spare;
 };
 #define NEVER  INT32_MAX
 #define UNSEEN -1              /* an op has it by its attribute, for all that we know     */
@@ -48,8 +51,11 @@ void mls_reuse_free(mls_reuse *h)
     free(h->first);
     free(h->made);
     free(h->sign);
+    mls_arena_free(&h->arena);
     free(h);
 }
+
+mls_arena *mls_reuse_arena(mls_reuse *h) { return &h->arena; }
 
 static int grow(void **p, int32_t room, size_t each)
 {
@@ -79,6 +85,8 @@ void mls_reuse_reset(mls_reuse *h)
     h->tensors = h->ops = 0;
     h->seen = 0;
     h->ended = 0;
+    mls_arena_reset(&h->arena);
+    h->spare = (mls_spare){ { NULL, NULL } };
 }
 
 void mls_reuse_plan(mls_tape *t, uint64_t key)
@@ -225,7 +233,8 @@ static void expire(mls_ctx *c, tensor *x)
     if (!worth(x) || (waits && !t->reuse->half && (x->kept || !x->maker))) return;
     if (waits && x->t.dim[0] <= 1) return;
     if (waits && !x->half && !x->maker) {
-        x->half = (uint16_t *)(void *)mls_tape_take(t, room_of_halves(x->t.count));
+        x->half = (uint16_t *)(void *)mls_pool_take(&t->reuse->spare, &t->reuse->arena,
+                                                         room_of_halves(x->t.count));
         if (!x->half) return;                               /* then the floats stay */
         if (!t->rehearses) mls_k_half_pack(x->t.data, x->half, x->t.count);
     }
@@ -253,6 +262,13 @@ static void make_again(mls_ctx *c, tensor *x)
     mls_tape_drop_scratch(c->tape, m);
 }
 
+/* In backward, which takes no new ones: their memory is for floats then. */
+static void release_half(mls_tape *t, tensor *x)
+{
+    if (x->half) mls_tape_give(t, x->half, room_of_halves(x->t.count));
+    x->half = NULL;
+}
+
 static int restore(mls_ctx *c, mls_t y)
 {
     tensor *v = mls_tape_inner(y), *x = mls_tape_root(y);
@@ -270,9 +286,11 @@ static int restore(mls_ctx *c, mls_t y)
             mls_error_set(c->error, "%s: out of memory", c->path);
             return 0;
         }
-        if (c->tape->rehearses) return !c->error->set;
-        if (x->half) mls_k_half_unpack(x->half, x->t.data, x->t.count);
-        else make_again(c, x);
+        if (!c->tape->rehearses && x->half)
+            mls_k_half_unpack(x->half, x->t.data, x->t.count);
+        else if (!c->tape->rehearses)
+            make_again(c, x);
+        release_half(c->tape, x);       /* the floats stay until all is done that reads them */
     }
     if (v->parent) v->t.data = x->t.data ? x->t.data + v->offset : NULL;
     return !c->error->set;
@@ -296,8 +314,8 @@ static void use_all(mls_reuse *h, const mls_t *x, int n)
 static void keep_all(const mls_t *x, int n, int again)
 {
     for (int i = 0; i < n; i++)
-        if (x[i] && again) mls_tape_root(x[i])->asked = 1;
-        else if (x[i]) mls_tape_root(x[i])->kept = 1;
+        if (x[i] && again) mls_tape_root(x[i])->asked++;
+        else if (x[i]) mls_tape_root(x[i])->kept++;
 }
 
 /* Its first output need not wait if it can be made again of what waits anyway. */
@@ -338,26 +356,39 @@ static void release(mls_tape *t, tensor *x)
     x->t.data = NULL;
 }
 
-static void release_half(mls_tape *t, tensor *x)
-{
-    if (x->half) mls_tape_give(t, x->half, room_of_halves(x->t.count));
-    x->half = NULL;
-}
-
 /* What the gradient took the place of is not to be read, whoever wanted to. */
 static int held(const mls_reuse *h, const tensor *x)
 {
     return x->number <= h->planned && h->last[x->number] == NEVER && x->t.grad != x->t.data;
 }
 
-void mls_reuse_undone(mls_tape *t, const mls_t *in, int n_in, const mls_t *out, int n_out)
+static void let_go(mls_tape *t, tensor *x)
+{
+    if (held(t->reuse, x)) return;
+    release(t, x);
+    release_half(t, x);
+}
+
+/* The reverse of keep_all; what no backward reads any more is let go, though its own is still
+ * to come. */
+static void done_with(mls_tape *t, const mls_t *in, int n, int again)
+{
+    for (int i = 0; i < n; i++) {
+        tensor *x = in[i] ? mls_tape_root(in[i]) : NULL;
+        if (!x) continue;
+        if (again) x->asked--;
+        else x->kept--;
+        const int gradient = x->t.grad && x->t.grad == x->t.data;     /* in its place */
+        if (!x->kept && !x->asked && !gradient) let_go(t, x);
+    }
+}
+
+void mls_reuse_undone(mls_tape *t, const mls_note *n)
 {
     if (!t->reuse) return;
-    for (int i = 0; i < n_in; i++)
-        if (in[i] && mls_tape_root(in[i])->half) release(t, mls_tape_root(in[i]));
-    for (int i = 0; i < n_out; i++)
-        if (out[i] && !mls_tape_inner(out[i])->parent && !held(t->reuse, mls_tape_inner(out[i]))) {
-            release(t, mls_tape_inner(out[i]));
-            release_half(t, mls_tape_inner(out[i]));
-        }
+    const int unread = mls_tape_unread(n->can, n->n_out);
+    if (!(n->can & MLS_TAPE_FORGETS_IN)) done_with(t, n->in, n->n_in, n->can & MLS_TAPE_AGAIN);
+    done_with(t, n->out + unread, n->n_out - unread, 0);
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i] && !mls_tape_inner(n->out[i])->parent) let_go(t, mls_tape_inner(n->out[i]));
 }

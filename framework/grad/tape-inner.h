@@ -27,8 +27,8 @@ typedef struct tensor {
     const mls_int8 *int8;      /* of a weight: the same in 8 bits, or NULL              */
     /* reuse.c */
     int32_t        number;     /* in the order of making, from 1; 0: data not the tape's */
-    int            kept;       /* a note's backward reads its values                     */
-    int            asked;      /* so does one that takes them made again (MLS_TAPE_AGAIN) */
+    int            kept;       /* how many notes' backward read its values, from now on   */
+    int            asked;      /* and how many take them made again (MLS_TAPE_AGAIN)     */
     uint16_t      *half;       /* its values in 16 bits, once its floats are gone        */
     const mls_note *maker;     /* or who makes them again                                */
 } tensor;
@@ -45,6 +45,9 @@ static inline tensor *mls_tape_root(mls_t x)
 float *mls_tape_take(mls_tape *t, int64_t count);
 float *mls_tape_take_free(mls_tape *t, int64_t count);    /* NULL: there is none that large */
 void   mls_tape_give(mls_tape *t, void *floats, int64_t count);
+/* The same of other free pieces, in memory of another arena. */
+float *mls_pool_take(mls_spare *of, mls_arena *a, int64_t count);
+void   mls_pool_give(mls_spare *of, void *floats, int64_t count);
 
 /* What the free pieces are, for one who takes of t->spare what he likes and gives to it what
  * he likes: afterwards it is made of them again, as it was.  NULL: there are none.        */
@@ -72,8 +75,8 @@ static inline int mls_tape_unread(unsigned can, int n_out)
     if (can & MLS_TAPE_FORGETS_OUT) return n_out;
     return n_out > 0 && can & (MLS_FORGETS | MLS_REPEATS) ? 1 : 0;
 }
-/* After its backward: nothing that ran before it gave its outputs; floats that were made
- * of 16 bits for it go again.                                                            */
-void mls_reuse_undone(mls_tape *t, const mls_t *in, int n_in, const mls_t *out, int n_out);
+/* After its backward: nothing that ran before it gave its outputs, and of what it read, that
+ * goes which nobody reads any more.                                                      */
+void mls_reuse_undone(mls_tape *t, const mls_note *n);
 
 #endif

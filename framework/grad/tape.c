@@ -384,7 +384,7 @@ static void undo(mls_ctx *c, mls_note *n)
     mls_tape_drop_scratch(c->tape, m);
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i]) drop_grad(c->tape, inner(n->out[i]));
-    mls_reuse_undone(c->tape, n->in, n->can & MLS_TAPE_PIECE ? 0 : n->n_in, n->out, n->n_out);
+    mls_reuse_undone(c->tape, n);
 }
 
 void mls_tape_backward(mls_ctx *c)

@@ -79,7 +79,6 @@ enum {
     MLS_TAPE_FORGETS_IN = 1 << 17,   /* its backward reads no in[i]->data ...          */
     MLS_TAPE_FORGETS_OUT = 1 << 18,  /* ... no out[i]->data                            */
     MLS_TAPE_AGAIN = 1 << 19,        /* what its inputs were may be made again for it  */
-    MLS_TAPE_PIECE = 1 << 20,        /* others read the same inputs just before and after */
     MLS_TAPE_RUNS = 1 << 21,         /* it runs other ops                              */
     MLS_TAPE_FORGETS = MLS_TAPE_FORGETS_IN | MLS_TAPE_FORGETS_OUT
 };

@@ -1,4 +1,5 @@
 /* cost.c - what a training step takes, without making one. */
+#include "grad/reuse.h"
 #include "net/inner.h"
 
 #include <math.h>
@@ -51,7 +52,7 @@ double mls_net_memory(mls_net *net, int64_t steps, int64_t batch, unsigned flags
         mls_run_blocks(r, 1);
         mls_run_transient(r, !carry);
         r->tape.rehearses = 1;
-        r->tape.arena.bare = r->remat_arena.bare = 1;
+        r->tape.arena.bare = r->remat_arena.bare = mls_reuse_arena(r->tape.reuse)->bare = 1;
         lend_gradients(net, 1);
         mls_run_loss(r, &b, 0, NULL);
         mls_run_backward(r, 1.0);

@@ -261,8 +261,7 @@ static void piece(mls_run *run, node *n, const mls_t *in, const mls_t *to, int64
         if (s < g->n_after)
             outs[n->n_out + s] = mls_tape_tensor(c, 1, run->batch, g->state[s]->width);
     }
-    const unsigned can = steps < n->steps ? MLS_TAPE_PIECE : 0;
-    mls_tape_apply_as(c, MLS_OMITS | MLS_TAPE_RUNS | MLS_TAPE_FORGETS_OUT | MLS_TAPE_AGAIN | can,
+    mls_tape_apply_as(c, MLS_OMITS | MLS_TAPE_RUNS | MLS_TAPE_FORGETS_OUT | MLS_TAPE_AGAIN,
                       &op, g, ins, n->n_in + g->n_states, outs, n->n_out + g->n_after);
     for (int s = 0; s < g->n_after; s++) run->now[g->state[s]->index] = outs[n->n_out + s];
 }

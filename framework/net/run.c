@@ -56,7 +56,8 @@ void mls_run_free(mls_run *r)
 mls_error *mls_run_error(mls_run *run) { return &run->error; }
 double mls_run_memory(const mls_run *r)
 {
-    return (double)(r->tape.arena.peak + r->remat_arena.peak);
+    const size_t halves = r->tape.reuse ? mls_reuse_arena(r->tape.reuse)->peak : 0;
+    return (double)(r->tape.arena.peak + r->remat_arena.peak + halves);
 }
 
 mls_tape *mls_run_tape(mls_run *run) { return &run->tape; }

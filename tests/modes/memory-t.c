@@ -288,8 +288,9 @@ static void estimates_are_true(void **state)
             const double told = mls_net_memory(n.net, T, B, 0, s.half, !s.transient);
             print_message("# %-14s remat %d half %d: %.2f MB, told %.2f (%.3f)\n", modes[i],
                           s.remat, s.half, a.peak / 1e6, told / 1e6, told / a.peak);
-            /* the scratch of ops, of which nothing is told, weighs most in so small a net */
-            assert_true(fabs(told / a.peak - 1.0) < 0.12);
+            /* of the scratch of plugins' ops nothing is told: it weighs most where the rest
+             * is small, under remat in 16 bits */
+            assert_true(fabs(told / a.peak - 1.0) < (s.remat && s.half ? 0.15 : 0.1));
             free(a.grad);
             drop(&n);
         }
