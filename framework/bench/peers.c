@@ -78,7 +78,7 @@ const char *mls_bench_peers_script(mls_arena *a, const char *given, mls_error *e
 }
 
 /* The environment with as many threads for the libraries that read it when they
- * start. */
+ * start, and without the OpenBLAS kernels that mls chose for itself. */
 static char **environment(mls_arena *a, int threads)
 {
     static const char *const names[] = {
@@ -90,6 +90,7 @@ static char **environment(mls_arena *a, int threads)
         int ours = 0;
         for (int j = 0; j < 3; j++)
             ours |= !strncmp(environ[i], names[j], strlen(names[j]));
+        ours |= getenv("MLS_CORETYPE") && strstr(environ[i], "_CORETYPE=");
         if (!ours) all[m++] = environ[i];
     }
     for (int j = 0; all && j < 3; j++)

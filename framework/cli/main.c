@@ -72,7 +72,9 @@ static void pin_libraries(char **argv)
     const char *core = getenv("OPENBLAS_CORETYPE") ? NULL
                        : mls_k_blas_core(mls_k_init(), mls_k_blas_family());
     if (getenv("OPENBLAS_NUM_THREADS") && getenv("OMP_NUM_THREADS") && !core) return;
-    if (core && setenv("OPENBLAS_CORETYPE", core, 0)) return;
+    /* the second tells mls bench that its peers had none */
+    if (core && (setenv("OPENBLAS_CORETYPE", core, 0) || setenv("MLS_CORETYPE", core, 1)))
+        return;
     if (setenv("OPENBLAS_NUM_THREADS", "1", 0) || setenv("OMP_NUM_THREADS", "1", 0))
         return;
     execv("/proc/self/exe", argv);

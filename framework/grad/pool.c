@@ -22,7 +22,7 @@ typedef struct spare {
 
 _Static_assert(sizeof(spare) <= LINE, "a free piece holds its own node");
 
-static size_t lines(int64_t count)
+size_t mls_tape_bytes(int64_t count)
 {
     const size_t bytes = ((size_t)count * sizeof(float) + LINE - 1) / LINE * LINE;
     return bytes >= LARGE ? bytes + APART : bytes ? bytes : LINE;
@@ -97,34 +97,27 @@ static void drop(mls_spare *of, const spare *s)
     for (int by = 0; by < 2; by++) of->root[by] = without(by, of->root[by], s);
 }
 
-static float *take(mls_spare *of, int64_t count)
+float *mls_tape_take(mls_tape *t, int64_t count)
 {
-    const size_t bytes = lines(count);
+    float *x = mls_tape_take_free(t, count);
+    return x ? x : mls_arena_alloc(&t->arena, mls_tape_bytes(count));
+}
+
+float *mls_tape_take_free(mls_tape *t, int64_t count)
+{
+    const size_t bytes = mls_tape_bytes(count);
     spare *s = NULL;
-    for (spare *at = of->root[SIZE]; at;) {
+    for (spare *at = t->spare.root[SIZE]; at;) {
         if (at->bytes < bytes) at = at->high[SIZE];
         else s = at, at = at->low[SIZE];
     }
     if (!s) return NULL;
-    drop(of, s);
+    drop(&t->spare, s);
     s->bytes -= bytes;
     float *end = (float *)(void *)((char *)s + s->bytes);
-    if (s->bytes) add(of, s);
+    if (s->bytes) add(&t->spare, s);
     return end;
 }
-
-float *mls_pool_take(mls_spare *of, mls_arena *a, int64_t count)
-{
-    float *x = take(of, count);
-    return x ? x : mls_arena_alloc(a, lines(count));
-}
-
-float *mls_tape_take(mls_tape *t, int64_t count)
-{
-    return mls_pool_take(&t->spare, &t->arena, count);
-}
-
-float *mls_tape_take_free(mls_tape *t, int64_t count) { return take(&t->spare, count); }
 
 static void put(mls_spare *of, spare *s, size_t bytes)
 {
@@ -146,14 +139,9 @@ static void put(mls_spare *of, spare *s, size_t bytes)
     add(of, s);
 }
 
-void mls_pool_give(mls_spare *of, void *floats, int64_t count)
-{
-    put(of, floats, lines(count));
-}
-
 void mls_tape_give(mls_tape *t, void *floats, int64_t count)
 {
-    mls_pool_give(&t->spare, floats, count);
+    put(&t->spare, floats, mls_tape_bytes(count));
 }
 
 /* ---- lending all of it ----------------------------------------------------------------- */

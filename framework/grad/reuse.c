@@ -2,7 +2,8 @@
  *
  * A tensor's values go once the last op of the forward has read them: away, when no noted
  * op reads them in backward, else (if it is so wanted) into float16 until then; whatever
- * computes has floats.  Which use is the last is found by a dry run of the same forward just
+ * computes has floats.  In backward they go once no note is left that reads them, and the
+ * 16 bits once there are floats again.  Which use is the last is found by a dry run of the same forward just
  * before: the n-th tensor and the n-th op are the same in both.  So forward gives the bits
  * that it gives without, and only with float16 does backward see rounded values.          */
 #include "grad/reuse.h"
@@ -31,7 +32,6 @@ struct mls_reuse {
     int      ended;
     mls_arena arena;           /* values in 16 bits: their own, since they outlast the floats
                                   around them, between which they would leave holes     */
-    mls_spare spare;
 };
 #define NEVER  INT32_MAX
 #define UNSEEN -1              /* an op has it by its attribute, for all that we know     */
@@ -86,7 +86,6 @@ void mls_reuse_reset(mls_reuse *h)
     h->seen = 0;
     h->ended = 0;
     mls_arena_reset(&h->arena);
-    h->spare = (mls_spare){ { NULL, NULL } };
 }
 
 void mls_reuse_plan(mls_tape *t, uint64_t key)
@@ -233,8 +232,8 @@ static void expire(mls_ctx *c, tensor *x)
     if (!worth(x) || (waits && !t->reuse->half && (x->kept || !x->maker))) return;
     if (waits && x->t.dim[0] <= 1) return;
     if (waits && !x->half && !x->maker) {
-        x->half = (uint16_t *)(void *)mls_pool_take(&t->reuse->spare, &t->reuse->arena,
-                                                         room_of_halves(x->t.count));
+        x->half = (uint16_t *)(void *)mls_arena_alloc(
+            &t->reuse->arena, mls_tape_bytes(room_of_halves(x->t.count)));
         if (!x->half) return;                               /* then the floats stay */
         if (!t->rehearses) mls_k_half_pack(x->t.data, x->half, x->t.count);
     }
@@ -262,7 +261,7 @@ static void make_again(mls_ctx *c, tensor *x)
     mls_tape_drop_scratch(c->tape, m);
 }
 
-/* In backward, which takes no new ones: their memory is for floats then. */
+/* Their memory is for floats then. */
 static void release_half(mls_tape *t, tensor *x)
 {
     if (x->half) mls_tape_give(t, x->half, room_of_halves(x->t.count));
@@ -314,8 +313,9 @@ static void use_all(mls_reuse *h, const mls_t *x, int n)
 static void keep_all(const mls_t *x, int n, int again)
 {
     for (int i = 0; i < n; i++)
-        if (x[i] && again) mls_tape_root(x[i])->asked++;
-        else if (x[i]) mls_tape_root(x[i])->kept++;
+        if (!x[i] || !mls_tape_root(x[i])->number) continue;
+        else if (again) mls_tape_root(x[i])->asked++;
+        else mls_tape_root(x[i])->kept++;
 }
 
 /* Its first output need not wait if it can be made again of what waits anyway. */
@@ -359,7 +359,7 @@ static void release(mls_tape *t, tensor *x)
 /* What the gradient took the place of is not to be read, whoever wanted to. */
 static int held(const mls_reuse *h, const tensor *x)
 {
-    return x->number <= h->planned && h->last[x->number] == NEVER && x->t.grad != x->t.data;
+    return x->number && x->number <= h->planned && h->last[x->number] == NEVER && x->t.grad != x->t.data;
 }
 
 static void let_go(mls_tape *t, tensor *x)
@@ -375,7 +375,7 @@ static void done_with(mls_tape *t, const mls_t *in, int n, int again)
 {
     for (int i = 0; i < n; i++) {
         tensor *x = in[i] ? mls_tape_root(in[i]) : NULL;
-        if (!x) continue;
+        if (!x || !x->number) continue;
         if (again) x->asked--;
         else x->kept--;
         const int gradient = x->t.grad && x->t.grad == x->t.data;     /* in its place */

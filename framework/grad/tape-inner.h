@@ -45,9 +45,7 @@ static inline tensor *mls_tape_root(mls_t x)
 float *mls_tape_take(mls_tape *t, int64_t count);
 float *mls_tape_take_free(mls_tape *t, int64_t count);    /* NULL: there is none that large */
 void   mls_tape_give(mls_tape *t, void *floats, int64_t count);
-/* The same of other free pieces, in memory of another arena. */
-float *mls_pool_take(mls_spare *of, mls_arena *a, int64_t count);
-void   mls_pool_give(mls_spare *of, void *floats, int64_t count);
+size_t mls_tape_bytes(int64_t count);                     /* that a give takes            */
 
 /* What the free pieces are, for one who takes of t->spare what he likes and gives to it what
  * he likes: afterwards it is made of them again, as it was.  NULL: there are none.        */

@@ -58,6 +58,9 @@ const char *mls_k_blas_core(int isa, const char *family)
                                        "Atom", "Katmai", "Coppermine", "Northwood", "Banias",
                                        "Opteron", "Opteron_SSE3", "Barcelona", "Bobcat",
                                        "Generic", "Sandybridge" };
+#ifdef MLS_EMULATE_AVX512
+    if (isa == MLS_ISA_AVX512) isa = MLS_ISA_AVX2;
+#endif
     for (size_t i = 0; isa != MLS_ISA_PLAIN && i < sizeof old / sizeof *old; i++)
         if (!strcasecmp(family, old[i]))
             return isa == MLS_ISA_AVX512 ? "SkylakeX" : "Haswell";

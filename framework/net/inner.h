@@ -129,7 +129,7 @@ struct mls_run {
     change     *change;                       /* of this forward; in penalty_arena      */
     double      penalty_scale;                /* of the backward in progress            */
     mls_t       output, loss, decision;
-    const mls_batch *input;
+    int64_t     steps;              /* of the forward in progress                       */
     mls_t       x, mask, dt;
     uint64_t   *key;                          /* [B] of the forward in progress         */
     /* of mls_run_channels */

@@ -20,7 +20,7 @@ int mls_net_within(const node *n, const node *owner)
 void mls_net_ends(const node *n)
 {
     mls_run *run = n->net->run;
-    const int last = run->input && n->t0 + n->steps == run->input->steps;
+    const int last = n->t0 + n->steps == run->steps;
     run->tape.ends = mls_net_leaves_states(run) && last ? n->steps : 0;
 }
 

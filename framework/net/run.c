@@ -200,7 +200,7 @@ static void begin(mls_run *r, const mls_batch *b, uint64_t step)
     r->synapses.steps = 0;
     r->tape.dropout = mls_philox_mix(mls_philox_key(r->net->seed, "network", "dropout"), step);
     r->net->run = r;
-    r->input = b;
+    r->steps = b->steps;
     take_keys(r, b, step);
     r->leaves = r->transient;
     for (int i = 0; r->observed && i < r->net->n_states; i++)
@@ -372,7 +372,7 @@ static void backward(mls_run *r, double scale)
     mls_net_penalty_seed(r, c, scale);
     mls_net_adapt_pend(r, scale);
     for (int i = 0; i < r->net->n_states; i++) {
-        if (!r->seed[i] || !mls_tape_tracks(r->now[i])) continue;
+        if (!r->seed[i] || r->leaves || !mls_tape_tracks(r->now[i])) continue;
         float *g = mls_tape_grad(c, r->now[i]);
         for (int64_t k = 0; g && k < r->now[i]->count; k++) g[k] += r->seed[i][k];
     }

@@ -238,7 +238,6 @@ MLS_INLINE void conduct_back_body(const synapses *s, int64_t rows, const float *
         conduct_back_body(s, rows, v, ldv, dN, dD, dv, ldd, y);                        \
     }
 #if defined(__x86_64__)
-LTC_BUILD(avx512, MLS_AVX512)
 LTC_BUILD(avx2, MLS_AVX2)
 #endif
 LTC_BUILD(plain, )
@@ -246,9 +245,7 @@ LTC_BUILD(plain, )
 static void conduct(LTC_CONDUCT_ARGS)
 {
 #if defined(__x86_64__)
-    if (mls->isa == MLS_ISA_AVX512)
-        conduct_avx512(s, rows, v, ldv, N, D);
-    else if (mls->isa == MLS_ISA_AVX2)
+    if (mls->isa != MLS_ISA_PLAIN) /* 16 lanes were slower: they divide no faster */
         conduct_avx2(s, rows, v, ldv, N, D);
     else
 #endif
@@ -258,9 +255,7 @@ static void conduct(LTC_CONDUCT_ARGS)
 static void conduct_back(LTC_BACK_ARGS)
 {
 #if defined(__x86_64__)
-    if (mls->isa == MLS_ISA_AVX512)
-        conduct_back_avx512(s, rows, v, ldv, dN, dD, dv, ldd, y);
-    else if (mls->isa == MLS_ISA_AVX2)
+    if (mls->isa != MLS_ISA_PLAIN)
         conduct_back_avx2(s, rows, v, ldv, dN, dD, dv, ldd, y);
     else
 #endif

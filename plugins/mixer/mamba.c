@@ -148,7 +148,12 @@ static void scan_forward(const mls_call *k)
 {
     const scan_code code = code_of(mls->isa);
     const scan_job j = job_of(k, code);
-    if (j.rate) each_item(&j, code.forward);
+    if (!j.rate) return;
+    each_item(&j, code.forward);
+    /* what is there for wider vectors than these: nobody reads it, and it holds no NaN */
+    const int64_t used = j.chunks * j.B * j.blocks * code.lanes * j.padded;
+    memset(j.border + used, 0,
+           (size_t)(k->out[BORDER]->count - used) * sizeof *j.border);
 }
 
 /* Adds up what the samples found for A and D, in their order. */

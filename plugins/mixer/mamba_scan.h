@@ -64,7 +64,7 @@ FUN void FN(columns)(const scan_job *j, const float *from, int64_t t0, int64_t l
     const float *row = from + (t0 * j->B + b) * j->N + n0;
     const int64_t step = j->B * j->N, n = j->N - n0;
     if (n >= GROUP)
-        for (int64_t t = 0; t < len; t++) *(four *)to[t] = *(const four_at *)(row + t * step);
+        for (int64_t t = 0; t < len; t++) *(four_at *)to[t] = *(const four_at *)(row + t * step);
     else
         for (int64_t t = 0; t < len; t++)
             for (int64_t g = 0; g < GROUP; g++) to[t][g] = g < n ? row[t * step + g] : 0.0f;

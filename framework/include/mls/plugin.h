@@ -312,8 +312,10 @@ typedef struct mls_host {
     mls_t (*conv)(mls_ctx *c, mls_t x, mls_t w, mls_t bias, mls_state *past, mls_t mask);
     /* Multi-head attention over time, tiled, O(T) memory: q [T][B][H d], kv
      * [T][B][2 H d] = K of all heads | V of all heads, or (1.2) kv NULL and q [T][B][3 H d]
-     * = Q | K | V.  Step t sees the last `window` real steps up to t.  past: MLS_ATTENTION_WIDTH(a) wide, carries the window and
-     * its fill from chunk to chunk; NULL only when bidirectional.                  */
+     * = Q | K | V.  Step t sees the last `window` real steps up to t.  past:
+     * MLS_ATTENTION_WIDTH(a) wide, carries the window and its fill from chunk to chunk, and
+     * in training is not stored where no chunk follows: do not load it after this, nor call
+     * this twice with it in one forward.  NULL only when bidirectional.            */
     mls_t (*attention)(mls_ctx *c, mls_t q, mls_t kv, const mls_attention *a,
                        mls_state *past, mls_t mask);
 
