@@ -49,28 +49,3 @@ mls_bench_middle mls_bench_spread(double *x, int n)
     qsort(x, (size_t)n, sizeof *x, rising);
     return (mls_bench_middle){at(x, n, 0.5), at(x, n, 0.25), at(x, n, 0.75), x[0]};
 }
-
-/* A line "VmHWM:   1234 kB" of /proc/self/status. */
-static int64_t status(const char *name)
-{
-    FILE *f = fopen("/proc/self/status", "r");
-    char line[256];
-    long long kib = 0;
-    const size_t n = strlen(name);
-    while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, name, n) && line[n] == ':')
-            sscanf(line + n + 1, "%lld", &kib);
-    if (f) fclose(f);
-    return kib * 1024;
-}
-
-int64_t mls_bench_memory(void) { return status("VmRSS"); }
-int64_t mls_bench_memory_peak(void) { return status("VmHWM"); }
-
-void mls_bench_memory_reset(void)
-{
-    FILE *f = fopen("/proc/self/clear_refs", "w");
-    if (!f) return;
-    fputs("5", f);
-    fclose(f);
-}

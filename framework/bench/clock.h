@@ -1,4 +1,4 @@
-/* clock.h - time, memory and the middle of several measurements. */
+/* clock.h - time and the middle of several measurements. */
 #ifndef MLS_BENCH_CLOCK_H
 #define MLS_BENCH_CLOCK_H
 
@@ -18,11 +18,5 @@ typedef struct mls_bench_middle {
     double median, low, high, least;
 } mls_bench_middle;
 mls_bench_middle mls_bench_spread(double *x, int n);
-
-/* Bytes of this process in memory now; the most since the last reset (or since the
- * start, where the kernel does not reset it).  0: the system does not tell. */
-int64_t mls_bench_memory(void);
-int64_t mls_bench_memory_peak(void);
-void mls_bench_memory_reset(void);
 
 #endif

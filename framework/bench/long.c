@@ -1,6 +1,7 @@
 /* long.c - what is claimed of long sequences, measured: generation at a steady pace
  * from a state of fixed size, training memory that grows with the length and no faster,
  * and evaluation of a sequence of any length in constant memory. */
+#include "base/memory.h"
 #include "bench/bench.h"
 #include "bench/model.h"
 
@@ -139,9 +140,9 @@ int mls_bench_generation(mls_bench *b, const mls_bench_row *const *row, int n,
                 at = next;
                 real(b, v, mls_arena_printf(&b->arena, "at %lld", (long long)next),
                      took > 0.0 ? (double)some / took : 0.0);
-                if (next == 10) memory = mls_bench_memory();
+                if (next == 10) memory = mls_memory();
             }
-            whole(b, v, "memory grew by", mls_bench_memory() - memory);
+            whole(b, v, "memory grew by", mls_memory() - memory);
         }
         close_stream(&s, e);
     }
@@ -189,8 +190,8 @@ static void step(const cell *c, double out[2], mls_error *e)
     mls_run_blocks(run, 1);
     mls_run_transient(run, 1);
     mls_parfor_threads(c->b->threads);
-    const int64_t before = mls_bench_memory();
-    mls_bench_memory_reset();
+    const int64_t before = mls_memory();
+    mls_memory_reset();
     double best = 0.0;
     for (int i = 0; i < 3 && !mls_run_error(run)->set; i++) {
         const mls_bench_time begin = mls_bench_now();
@@ -200,7 +201,7 @@ static void step(const cell *c, double out[2], mls_error *e)
         mls_run_backward(run, 1.0);
         mls_optimiser_step(&o, net, 1e-3, i + 1);
         const double took = seconds(c->b, begin);
-        if (i == 0) out[0] = (double)(mls_bench_memory_peak() - before);
+        if (i == 0) out[0] = (double)(mls_memory_peak() - before);
         if (i == 1 || (i > 1 && took < best)) best = took;
     }
     out[1] = best;
@@ -299,8 +300,8 @@ int mls_bench_million(mls_bench *b, const mls_bench_row *const *row, int n,
         if (open_stream(&s, b, row[k]->spec, size, e)) {
             mls_run_blocks(s.run, 1);
             const double first = evaluate(b, &s, 0, some, &nats);
-            const int64_t before = mls_bench_memory();
-            mls_bench_memory_reset();
+            const int64_t before = mls_memory();
+            mls_memory_reset();
             double all = first + evaluate(b, &s, some, pieces - some, &nats);
             const double last = evaluate(b, &s, pieces - some, pieces, &nats);
             all += last;
@@ -310,7 +311,7 @@ int mls_bench_million(mls_bench *b, const mls_bench_row *const *row, int n,
             real(b, v, "seconds", all);
             real(b, v, "tokens/s at first", (double)(some * PIECE) / first);
             real(b, v, "tokens/s at last", (double)(some * PIECE) / last);
-            whole(b, v, "memory grew by", mls_bench_memory_peak() - before);
+            whole(b, v, "memory grew by", mls_memory_peak() - before);
             real(b, v, "nats", nats / (double)pieces);
         }
         close_stream(&s, e);

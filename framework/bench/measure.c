@@ -1,3 +1,4 @@
+#include "base/memory.h"
 #include "bench/bench.h"
 
 #include "base/parfor.h"
@@ -70,10 +71,10 @@ static int prepare(runner *r, mls_error *e)
 {
     mls_bench_result *out = r->result;
     mls_bench_once took;
-    const int64_t before = mls_bench_memory();
-    mls_bench_memory_reset();
+    const int64_t before = mls_memory();
+    mls_memory_reset();
     if (!once(r, &took, 0, e)) return 0;
-    out->peak = mls_bench_memory_peak() - before;
+    out->peak = mls_memory_peak() - before;
     if (!once(r, &took, 1, e)) return 0;
     out->saved = r->work.saved - out->ops.outside_bytes;
     out->cost = r->work.tape ? mls_bench_cost_of_tally(&out->ops) : r->work.cost;

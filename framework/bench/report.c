@@ -9,8 +9,8 @@
 
 static const char *const heads[] = {
     "row",      "T",       "B",      "D",    "ms",       "quartiles", "wall ms",
-    "tokens/s", "GFLOP/s", "Gexp/s", "GB/s", "limit ms", "of limit",  "saved B/token",
-    "peak MiB"};
+    "tokens/s", "GFLOP/s", "Gexp/s", "GB/s", "limit ms", "of limit",  "at best",
+    "saved B/token", "peak MiB"};
 
 static void fill(mls_bench_text *t, const mls_bench_result *r, mls_arena *a)
 {
@@ -34,8 +34,11 @@ static void fill(mls_bench_text *t, const mls_bench_result *r, mls_arena *a)
     c[12] = r->limit > 0.0 && s > 0.0
                 ? mls_arena_printf(a, "%.0f %%", 100.0 * r->limit / s)
                 : "";
-    c[13] = mls_bench_grouped(a, mls_bench_ratio(r->saved, r->tokens));
-    c[14] = mls_bench_short(a, (double)r->peak / 1048576.0);
+    c[13] = r->limit > 0.0 && m.least > 0.0
+                ? mls_arena_printf(a, "%.0f %%", 100.0 * r->limit / m.least)
+                : "";
+    c[14] = mls_bench_grouped(a, mls_bench_ratio(r->saved, r->tokens));
+    c[15] = mls_bench_short(a, (double)r->peak / 1048576.0);
 }
 
 /* "model name : AMD EPYC" of /proc/cpuinfo. */

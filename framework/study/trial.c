@@ -1,6 +1,7 @@
 #define _GNU_SOURCE 1
 #include "study/trial.h"
 
+#include "base/memory.h"
 #include "base/parfor.h"
 #include "conf/conf.h"
 #include "rec/record.h"
@@ -15,7 +16,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -397,7 +397,6 @@ static int finish(trial *t, mls_outcome outcome)
 {
     mls_arena *a = &t->arena;
     mls_value *r = mls_value_map(a);
-    struct rusage use = {0};
     if (t->saved != t->step && !on_checkpoint(t, t->step, 0)) return 0;
     mls_value_set(a, r, "outcome",
                   mls_value_string(a, outcome == MLS_EARLY ? "early" : "done"));
@@ -426,9 +425,8 @@ static int finish(trial *t, mls_outcome outcome)
     mls_value_set(
         a, r, "tokens_per_second",
         mls_value_real(a, t->train_seconds > 0 ? tokens / t->train_seconds : 0));
-    if (getrusage(RUSAGE_SELF, &use) == 0)
-        mls_value_set(a, r, "peak_memory",
-                      mls_value_int(a, (int64_t)use.ru_maxrss * 1024));
+    if (mls_memory_peak() > 0)
+        mls_value_set(a, r, "peak_memory", mls_value_int(a, mls_memory_peak()));
     mls_value_set(a, r, "identity", mls_value_string(a, t->model.identity));
     return mls_files_write(t->dir, "result.yaml", mls_value_to_yaml(a, r), t->e);
 }
