@@ -83,6 +83,8 @@ static char **environment(mls_arena *a, int threads)
 {
     static const char *const names[] = {
         "OPENBLAS_NUM_THREADS=", "OMP_NUM_THREADS=", "MKL_NUM_THREADS="};
+    static const char *const chosen[] = {"OPENBLAS_CORETYPE=", "MLS_CORETYPE="};
+    const int without = getenv("MLS_CORETYPE") ? 2 : 0;
     int n = 0, m = 0;
     while (environ[n]) n++;
     char **all = mls_arena_alloc(a, (size_t)(n + 4) * sizeof *all);
@@ -90,7 +92,8 @@ static char **environment(mls_arena *a, int threads)
         int ours = 0;
         for (int j = 0; j < 3; j++)
             ours |= !strncmp(environ[i], names[j], strlen(names[j]));
-        ours |= getenv("MLS_CORETYPE") && strstr(environ[i], "_CORETYPE=");
+        for (int j = 0; j < without; j++)
+            ours |= !strncmp(environ[i], chosen[j], strlen(chosen[j]));
         if (!ours) all[m++] = environ[i];
     }
     for (int j = 0; all && j < 3; j++)

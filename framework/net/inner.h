@@ -163,8 +163,6 @@ int   mls_net_within(const node *n, const node *owner);
 void  mls_net_node_begin(node *n, int64_t t0, int64_t steps);
 /* Tells the tape whether anybody reads the states after this forward of the node. */
 void  mls_net_ends(const node *n);
-/* Whether nobody wants the states after the run's last step. */
-int   mls_net_leaves_states(const mls_run *run);
 /* host.c */
 void  mls_net_check_name(mls_ctx *c, const char *what, const char *name);
 mls_state *mls_net_add_state(node *n, const char *name, int64_t width, double reset,

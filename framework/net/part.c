@@ -21,7 +21,7 @@ void mls_net_ends(const node *n)
 {
     mls_run *run = n->net->run;
     const int last = n->t0 + n->steps == run->steps;
-    run->tape.ends = mls_net_leaves_states(run) && last ? n->steps : 0;
+    run->tape.ends = run->leaves && last ? n->steps : 0;
 }
 
 void mls_net_node_begin(node *n, int64_t t0, int64_t steps)

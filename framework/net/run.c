@@ -72,7 +72,6 @@ int mls_run_reuse(mls_run *run, int half)
 
 void mls_run_forget(mls_run *run) { run->pending = 0; }
 void mls_run_transient(mls_run *run, int on) { run->transient = on; }
-int mls_net_leaves_states(const mls_run *r) { return r->leaves; }
 void mls_run_track(mls_run *run, int on) { run->track = on; }
 void mls_run_blocks(mls_run *run, int on) { run->blocks = on; }
 
@@ -267,7 +266,7 @@ static void plan(mls_run *r, const mls_batch *b, uint64_t step, uint64_t key)
     const mls_later *later = mls_tape_later(y);
     for (int i = 0; later && i < 3; i++) mls_reuse_use(&r->tape, later->in[i]);
     mls_reuse_hold(&r->tape, y);
-    for (int i = 0; i < r->net->n_states && !mls_net_leaves_states(r); i++)
+    for (int i = 0; i < r->net->n_states && !r->leaves; i++)
         mls_reuse_hold(&r->tape, r->now[i]);
     mls_reuse_planned(&r->tape);
 }
@@ -307,7 +306,7 @@ mls_t mls_run_forward(mls_run *r, const mls_batch *b, uint64_t step)
     mls_run_current = mls_run_op = mls_run_phase = NULL;
     if (r->error.set) return NULL;
     observe_states(r);
-    r->pending = !r->tape.dry && !r->tape.rehearses && !mls_net_leaves_states(r);
+    r->pending = !r->tape.dry && !r->tape.rehearses && !r->leaves;
     if (!(r->flags & MLS_TRAIN)) commit(r);
     return r->output;
 }
