@@ -163,6 +163,11 @@ int   mls_net_within(const node *n, const node *owner);
 void  mls_net_node_begin(node *n, int64_t t0, int64_t steps);
 /* Tells the tape whether anybody reads the states after this forward of the node. */
 void  mls_net_ends(const node *n);
+/* Whether nobody reads the states after these steps. */
+static inline int mls_net_is_last(const mls_run *run, int64_t t0, int64_t steps)
+{
+    return run->leaves && t0 + steps == run->steps;
+}
 /* host.c */
 void  mls_net_check_name(mls_ctx *c, const char *what, const char *name);
 mls_state *mls_net_add_state(node *n, const char *name, int64_t width, double reset,

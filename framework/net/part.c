@@ -20,8 +20,7 @@ int mls_net_within(const node *n, const node *owner)
 void mls_net_ends(const node *n)
 {
     mls_run *run = n->net->run;
-    const int last = n->t0 + n->steps == run->steps;
-    run->tape.ends = run->leaves && last ? n->steps : 0;
+    run->tape.ends = mls_net_is_last(run, n->t0, n->steps) ? n->steps : 0;
 }
 
 void mls_net_node_begin(node *n, int64_t t0, int64_t steps)

@@ -234,8 +234,7 @@ static again *remember(mls_run *run, node *n, int64_t t0, int64_t steps)
     if (!g->state || !g->before) return NULL;
     for (int i = 0; i < run->net->n_states; i++)
         if (belongs(run->net->state[i], n)) g->state[g->n_states++] = run->net->state[i];
-    const int last = t0 + steps == run->steps;
-    g->n_after = last && run->leaves ? 0 : g->n_states;
+    g->n_after = mls_net_is_last(run, t0, steps) ? 0 : g->n_states;
     return g;
 }
 
