@@ -150,11 +150,11 @@ static void cfc(mls_bench_cost *c, const mls_call *k, int backward)
 
 /* mamba.scan: in u, raw, B, C ...  For each of E N: dt A, exp, two multiply-adds, a
  * product; backward takes h again and has nine more.  Softplus: two exps or the like;
- * the gate one. */
+ * the gate one; in backward again, since what they give is not kept. */
 static void selective(mls_bench_cost *c, const mls_call *k, int backward)
 {
     const double tokens = count(k->in[0]), N = (double)k->in[2]->dim[2];
-    c->exps += tokens * (N + (backward ? 0.0 : 3.0));
+    c->exps += tokens * (N + 3.0);
     c->vector += tokens * N * (backward ? 13.0 : 4.0);
     c->bytes += traffic(k, backward);
 }
@@ -198,13 +198,13 @@ static void conv(mls_bench_cost *c, const mls_call *k, int backward)
 }
 
 /* mamba.conv: the convolution of half of its input and a SiLU, for which its flops
- * have 20. */
+ * have 20; backward makes both again, since only the result is kept. */
 static void conv_silu(mls_bench_cost *c, const mls_op *op, const mls_call *k,
                       int backward)
 {
     const double n = count(k->out[0]);
-    if (!backward) c->exps += n;
-    c->vector += (backward ? 2.0 : 1.0) * 0.5 * (op->flops(k) - 20.0 * n);
+    c->exps += n;
+    c->vector += (backward ? 3.0 : 1.0) * 0.5 * (op->flops(k) - 20.0 * n);
     c->bytes += (backward ? 4.0 : 2.0) * size(k->out[0]);
 }
 

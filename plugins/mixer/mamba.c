@@ -45,6 +45,7 @@ static int64_t pairs(int64_t n, int64_t size) { return 2 * parts(n, 2 * size); }
 
 enum { EULER, ZOH, BILINEAR };
 enum { CHUNK = 64, CHANNELS = 128, GROUP = 4, PAIR = 2 };  /* steps, channels, states */
+#define LINES __attribute__((aligned(64)))         /* so that two vectors share a line */
 enum { SPAN = CHUNK + 2, GROUPS = 4, AHEAD = 6 };   /* GROUPs whose columns are kept;
                                                        rows to fetch before their use */
 
