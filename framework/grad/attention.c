@@ -123,7 +123,7 @@ static void rotate(const plan *p, int64_t b, float *x, float back)
 }
 
 /* Heads are short and lie whole pages apart, where no hardware looks ahead. */
-enum { AHEAD = 8 };
+enum { AHEAD = 16 };
 typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
 
 static inline void move(float *to, const float *from, int64_t n)

@@ -59,8 +59,8 @@ static void concat_backward(const mls_call *k)
     const int64_t rows = mls_rows_of(y), width = y->dim[2];
     for (int64_t i = 0, at = 0; i < 2; at += k->in[i++]->dim[2])
         if (k->in[i]->grad)
-            move(add, rows, k->in[i]->dim[2], y->grad + at, width, k->in[i]->grad,
-                 k->in[i]->dim[2]);
+            move(k->fresh >> i & 1 ? copy : add, rows, k->in[i]->dim[2], y->grad + at,
+                 width, k->in[i]->grad, k->in[i]->dim[2]);
 }
 
 static const mls_op concat = { sizeof concat, "concat", concat_forward, concat_backward,
@@ -78,7 +78,7 @@ mls_t mls_grad_concat(mls_ctx *c, mls_t a, mls_t b)
     }
     const mls_t y = mls_tape_tensor(c, a->dim[0], a->dim[1], a->dim[2] + b->dim[2]);
     const mls_t ins[] = { a, b };
-    mls_tape_apply_as(c, MLS_TAPE_FORGETS, &concat, NULL, ins, 2, &y, 1);
+    mls_tape_apply_as(c, MLS_WRITES | MLS_TAPE_FORGETS, &concat, NULL, ins, 2, &y, 1);
     if (mls_tape_spikes(a) && mls_tape_spikes(b)) mls_tape_mark_spikes(y);
     return y;
 }
@@ -129,8 +129,13 @@ static void join_forward(const mls_call *k)
 static void join_backward(const mls_call *k)
 {
     const float *from = k->out[0]->grad;
-    for (int i = 0; i < k->n_in; from += k->in[i++]->count)
-        if (k->in[i]->grad) move(add, k->in[i]->count, 1, from, 1, k->in[i]->grad, 1);
+    for (int i = 0; i < k->n_in; from += k->in[i++]->count) {
+        const mls_t x = k->in[i];
+        const int fresh = i < 64 && k->fresh >> i & 1;
+        if (x->grad)
+            move(fresh ? copy : add, mls_rows_of(x), x->dim[2], from, x->dim[2], x->grad,
+                 x->dim[2]);
+    }
 }
 
 static const mls_op join = { sizeof join, "join", join_forward, join_backward,
@@ -152,7 +157,7 @@ mls_t mls_grad_join(mls_ctx *c, const mls_t *part, int n)
         return mls_grad_empty(c);
     }
     const mls_t y = mls_tape_tensor(c, steps, part[0]->dim[1], part[0]->dim[2]);
-    mls_tape_apply_as(c, MLS_TAPE_FORGETS, &join, NULL, part, n, &y, 1);
+    mls_tape_apply_as(c, MLS_WRITES | MLS_TAPE_FORGETS, &join, NULL, part, n, &y, 1);
     int spikes = 0;
     for (int i = 0; i < n; i++) spikes += mls_tape_spikes(part[i]);
     if (spikes == n) mls_tape_mark_spikes(y);

@@ -8,8 +8,8 @@
 
 #include <math.h>
 
-/* Of a tile; QUERIES is a whole number of strips for every instruction set. */
-enum { QUERIES = 48, KEYS = 128, SUMS = 16, BLOCK = 64, BOUND = 48 };
+/* Of a tile; QUERIES and KEYS are whole numbers of strips for every instruction set. */
+enum { QUERIES = 48, KEYS = 144, SUMS = 16, BLOCK = 64, BOUND = 48, LEAST = -126 };
 
 static int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
 static int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }

@@ -87,12 +87,9 @@ FUN FN(vf) FN(larger)(FN(vf) x, FN(vf) y)
     return (FN(vf))((more & (FN(vi))x) | (~more & (FN(vi))y));
 }
 
-/* 2^x for x <= 127: 0 below -127 and for -Inf, NaN for NaN. */
-FUN FN(vf) FN(power)(FN(vf) x)
+/* 2^x for LEAST <= x <= 127; NaN for NaN. */
+FUN FN(vf) FN(power_within)(FN(vf) x)
 {
-    const FN(vf) low = (FN(vf)){ 0 } - 127.0f;
-    const FN(vi) under = (FN(vi))(x < low);
-    x = (FN(vf))((under & (FN(vi))low) | (~under & (FN(vi))x));
     const float big = 12582912.0f;
     const FN(vf) r = x + big, f = x - (r - big);
     FN(vf) p = f * 1.3264722049e-3f + 9.6715129970e-3f;
@@ -101,6 +98,14 @@ FUN FN(vf) FN(power)(FN(vf) x)
     p = p * f + 6.9314697759e-1f;
     p = p * f + 1.0f;
     return (FN(vf))((FN(vi))p + ((FN(vi))r << 23));
+}
+
+/* 2^x for x <= 127: 0 below -127 and for -Inf, NaN for NaN. */
+FUN FN(vf) FN(power)(FN(vf) x)
+{
+    const FN(vf) low = (FN(vf)){ 0 } - 127.0f;
+    const FN(vi) under = (FN(vi))(x < low);
+    return FN(power_within)((FN(vf))((under & (FN(vi))low) | (~under & (FN(vi))x)));
 }
 
 /* Of whole panels, as all that follow: with 16 lanes a vector may be left over. */
@@ -119,23 +124,25 @@ FUN float FN(largest)(const float *x, int64_t n)
     return most;
 }
 
-/* x = 2^(x - top), which is added up in *sum. */
-FUN void FN(powers)(float *x, int64_t n, float top, FN(vf) *sum)
+/* x = 2^(x - top), which is added up in *sum; bounded: top is 0, and no x below LEAST. */
+FUN void FN(powers)(int bounded, float *x, int64_t n, float top, FN(vf) *sum)
 {
     FN(vf) one = *sum, other = { 0 };
     int64_t i = 0;
     for (; i + 2 * LANES <= n; i += 2 * LANES) {
-        const FN(vf) a = FN(power)(FN(load)(x + i) - top);
-        const FN(vf) b = FN(power)(FN(load)(x + i + LANES) - top);
-        FN(save)(x + i, a);
-        FN(save)(x + i + LANES, b);
-        one += a;
-        other += b;
+        const FN(vf) a = FN(load)(x + i), b = FN(load)(x + i + LANES);
+        const FN(vf) p = bounded ? FN(power_within)(a) : FN(power)(a - top);
+        const FN(vf) q = bounded ? FN(power_within)(b) : FN(power)(b - top);
+        FN(save)(x + i, p);
+        FN(save)(x + i + LANES, q);
+        one += p;
+        other += q;
     }
     if (i < n) {
-        const FN(vf) a = FN(power)(FN(load)(x + i) - top);
-        FN(save)(x + i, a);
-        one += a;
+        const FN(vf) a = FN(load)(x + i);
+        const FN(vf) p = bounded ? FN(power_within)(a) : FN(power)(a - top);
+        FN(save)(x + i, p);
+        one += p;
     }
     *sum = one + other;
 }
@@ -238,16 +245,23 @@ FUN void FN(softmax_row)(const mls_k_attention *a, int64_t i, int64_t j0, int64_
         zero(row, 0, nk);
         return;
     }
-    if (c0) FN(fill)(row, 0, c0, -INFINITY);
-    if (c1 < nk) FN(fill)(row, c1, nk, -INFINITY);
-    const float best = bounded ? 0.0f : FN(largest)(row, nk);
+    FN(fill)(row, 0, c0, bounded ? LEAST : -INFINITY);
+    FN(fill)(row, c1, nk, bounded ? LEAST : -INFINITY);
+    if (bounded) {
+        /* 2^LEAST is lost in a sum of powers above -BOUND, whose bits stay as they are */
+        FN(powers)(1, row, nk, 0.0f, sum);
+        FN(fill)(row, 0, c0, 0.0f);
+        FN(fill)(row, c1, nk, 0.0f);
+        return;
+    }
+    const float best = FN(largest)(row, nk);
     if (best > *top) {
         const float shrink = mls_exp2f(*top - best);
         *sum *= shrink;
         for (int64_t e = 0; e < width; e++) o[e] *= shrink;
         *top = best;
     }
-    FN(powers)(row, nk, *top, sum);
+    FN(powers)(0, row, nk, *top, sum);
 }
 
 /* What forward keeps in a->work. */
