@@ -44,7 +44,7 @@ static int64_t pairs(int64_t n, int64_t size) { return 2 * parts(n, 2 * size); }
 /* ---- The scan -------------------------------------------------------------------- */
 
 enum { EULER, ZOH, BILINEAR };
-enum { CHUNK = 64, CHANNELS = 128, GROUP = 4, PAIR = 2 };  /* steps, channels, states */
+enum { CHUNK = 48, CHANNELS = 128, GROUP = 4, PAIR = 2 };  /* steps, channels, states */
 #define LINES __attribute__((aligned(64)))         /* so that two vectors share a line */
 enum { SPAN = CHUNK + 2, GROUPS = 4, AHEAD = 6 };   /* GROUPs whose columns are kept;
                                                        rows to fetch before their use */
@@ -157,20 +157,25 @@ static void scan_forward(const mls_call *k)
            (size_t)(k->out[BORDER]->count - used) * sizeof *j.border);
 }
 
-/* Adds up what the samples found for A and D, in their order. */
+/* part[0][n] = the sum of part[B][n], in their order. */
+static void sum_parts(float *part, int64_t B, int64_t n)
+{
+    for (int64_t b = 1; b < B; b++)
+        for (int64_t i = 0; i < n; i++) part[i] += part[b * n + i];
+}
+
+/* Adds up what the samples found for A and D. */
 static void sum_samples(const mls_call *k, const scan_job *j, int lanes)
 {
+    float *const ga = k->in[A_LOG]->grad, *const gD = k->in[SKIP]->grad;
+    sum_parts(j->ga_part, j->B, j->blocks * lanes * j->padded);
+    sum_parts(j->gskip_part, j->B, j->blocks * lanes);
     for (int64_t e = 0; e < j->E; e++) {
-        const int64_t block = e / lanes, lane = e % lanes;
-        for (int64_t b = 0; b < j->B && k->in[SKIP]->grad; b++)
-            k->in[SKIP]->grad[e] += j->gskip_part[(b * j->blocks + block) * lanes + lane];
-        for (int64_t n = 0; n < j->N && k->in[A_LOG]->grad; n++) {
-            float sum = 0.0f;
-            for (int64_t b = 0; b < j->B; b++)
-                sum += j->ga_part[((b * j->blocks + block) * j->padded + n) * lanes + lane];
+        if (gD) gD[e] += j->gskip_part[e];
+        for (int64_t n = 0; ga && n < j->N; n++) {
+            const int64_t at = (e / lanes * j->padded + n) * lanes + e % lanes;
             /* dA / dA_log = A */
-            const float a = j->rate[(block * j->padded + n) * lanes + lane] * MLS_LN2;
-            k->in[A_LOG]->grad[e * j->N + n] += sum * a;
+            ga[e * j->N + n] += j->ga_part[at] * (j->rate[at] * MLS_LN2);
         }
     }
 }
