@@ -99,7 +99,12 @@ static int make_plan(plan *p, const mls_call *k, int backward)
         mls_parfor(p->tables, fill_turns, p);
     }
     const int64_t n = p->most + T;
-    p->room = (backward ? 4 : 2) * (n + T) * d + T + mls_k_attention_work(T, n, d);
+    int64_t work = 0;
+    for (int64_t b = 0; b < B; b++) {
+        const int64_t m = p->real[b], own = mls_k_attention_work(m, fill_of(p, b) + m, d);
+        if (own > work) work = own;
+    }
+    p->room = (backward ? 4 : 2) * (n + T) * d + T + work;
     p->room = (p->room + 15) / 16 * 16;
     p->slots = least(B * p->a.heads, mls_parfor_count());
     if (p->slots < 1) p->slots = 1;

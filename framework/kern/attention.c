@@ -14,11 +14,23 @@ enum { QUERIES = 48, KEYS = 144, SUMS = 16, BLOCK = 64, BOUND = 48, LEAST = -126
 static int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
 static int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
 
+/* Whether n rows of d floats are in whole panels as they are; and, where a panel is a row,
+ * stacked as well. */
+static int same_rows(int64_t n, int64_t d) { return n == padded(n) && d == padded(d); }
+static int same_stacked(int64_t n, int64_t d) { return n == padded(n) && d == 16; }
+
+/* Any of the two ways of backward, and forward. */
 int64_t mls_k_attention_work(int64_t m, int64_t n, int64_t d)
 {
     const int64_t width = padded(d), tile = QUERIES * (2 * d + width + 2 * KEYS);
-    const int64_t tiles = padded(n) * (2 * d + 3 * width + 1) + 2 * padded(m) * width + tile;
+    const int64_t keys = padded(n) * width, queries = padded(m) * width;
+    const int64_t stacks = (same_stacked(n, d) ? 0 : keys) +
+                           (same_stacked(m, d) ? 0 : 2 * queries);
+    const int64_t sums = same_rows(n, d) ? 0 : 2 * keys;
+    const int64_t forward = padded(n) * (d + width + 1) + tile;
+    const int64_t backward = padded(n) * 2 * d + stacks + sums + tile;
     const int64_t rows = (n + BLOCK) * (d + 1);
+    const int64_t tiles = forward > backward ? forward : backward;
     return tiles > rows ? tiles : rows;
 }
 

@@ -28,7 +28,7 @@ typedef struct mls_k_attention {
     float  *dq, *dk, *dv;       /* [m][d], [n][d], [n][d]: added to                   */
 } mls_k_attention;
 
-/* Floats of workspace for up to m queries and n keys of size d. */
+/* Floats of workspace for m queries and n keys of size d; fewer of them may need more. */
 int64_t mls_k_attention_work(int64_t m, int64_t n, int64_t d);
 void mls_k_attention_forward(mls_k_attention *a);
 void mls_k_attention_backward(mls_k_attention *a);

@@ -329,25 +329,25 @@ TARGET static void FN(forward)(mls_k_attention *a)
 typedef struct FN(back) {
     int64_t width;
     float *keys, *values;           /* turned                                           */
-    float *k, *q, *g;               /* stacked K, Q and d_o                             */
-    float *dk, *dv;                 /* [n, padded][width], dk without the scale         */
+    const float *k, *q, *g;         /* stacked K, Q and d_o                             */
+    float *dk, *dv;                 /* [n, padded][width]                               */
     float *qs, *gs;                 /* woven q and d_o of a tile of queries             */
     float *dq, *p, *ds;             /* [QUERIES][width], [QUERIES][KEYS]                */
 } FN(back);
 
-/* p = 2^(p - lse) and ds = p (ds - dot); a function of its own, for the registers. */
+/* p = 2^(p - lse) and ds = by p (ds - dot); a function of its own, for the registers. */
 TARGET __attribute__((noinline)) static void FN(slopes)(int64_t n, float lse, float dot,
-                                                        float *restrict p,
+                                                        float by, float *restrict p,
                                                         float *restrict ds)
 {
     for (int64_t j = 0; j < n; j += LANES) {
         const FN(vf) x = FN(power)(FN(load)(p + j) - lse);
         FN(save)(p + j, x);
-        FN(save)(ds + j, x * (FN(load)(ds + j) - dot));
+        FN(save)(ds + j, x * by * (FN(load)(ds + j) - dot));
     }
 }
 
-/* p from scores and ds = p (dp - dot) from dp; 0 at keys the query does not see. */
+/* p from scores and ds = scale p (dp - dot) from dp; 0 at keys the query does not see. */
 FUN void FN(slope_row)(const mls_k_attention *a, int64_t i, int64_t j0, int64_t nk, float *p,
                        float *ds, float dot)
 {
@@ -355,7 +355,7 @@ FUN void FN(slope_row)(const mls_k_attention *a, int64_t i, int64_t j0, int64_t 
     columns(a, i, j0, nk, &c0, &c1);
     if (c0) FN(fill)(p, 0, c0, -INFINITY), zero(ds, 0, c0);
     if (c1 < nk) FN(fill)(p, c1, nk, -INFINITY), zero(ds, c1, nk);
-    FN(slopes)(nk, a->lse[i], dot, p, ds);
+    FN(slopes)(nk, a->lse[i], dot, a->scale, p, ds);
 }
 
 /* Of queries [i0, i0 + nq) those that see one of keys [j, j + rows): [*lo, *hi). */
@@ -421,37 +421,46 @@ TARGET static void FN(backward_tile)(mls_k_attention *a, const FN(back) *w, int6
         }
     }
     for (int64_t i = 0; i < nq; i++)
-        for (int64_t e = 0; e < d; e++)
-            a->dq[(i0 + i) * d + e] += a->scale * w->dq[i * width + e];
+        for (int64_t e = 0; e < d; e++) a->dq[(i0 + i) * d + e] += w->dq[i * width + e];
+}
+
+/* x stacked: as it is where that is the same, else in *room, which moves on. */
+TARGET static const float *FN(stacked)(const float *x, int64_t n, int64_t d, float **room)
+{
+    if (same_stacked(n, d)) return x;
+    float *to = *room;
+    *room += padded(n) * padded(d);
+    FN(stack)(x, n, d, to);
+    return to;
 }
 
 TARGET static void FN(backward)(mls_k_attention *a)
 {
     FN(back) w = { .width = padded(a->d) };
-    const int64_t d = a->d, m = padded(a->m), n = padded(a->n);
-    w.keys = a->work;
+    const int64_t d = a->d, n = padded(a->n);
+    const int direct = same_rows(a->n, d);
+    float *room = a->work;
+    w.keys = room;
     w.values = w.keys + n * d;
-    w.k = w.values + n * d;
-    w.dk = w.k + n * w.width;
-    w.dv = w.dk + n * w.width;
-    w.q = w.dv + n * w.width;
-    w.g = w.q + m * w.width;
-    w.qs = w.g + m * w.width;
+    w.qs = w.values + n * d;
     w.gs = w.qs + QUERIES * d;
     w.dq = w.gs + QUERIES * d;
     w.p = w.dq + QUERIES * w.width;
     w.ds = w.p + QUERIES * KEYS;
+    room = w.ds + QUERIES * KEYS;
     FN(turn)(a->k, a->n, d, w.keys);
     FN(turn)(a->v, a->n, d, w.values);
-    FN(stack)(a->k, a->n, d, w.k);
-    FN(stack)(a->q, a->m, d, w.q);
-    FN(stack)(a->d_o, a->m, d, w.g);
-    zero(w.dk, 0, 2 * n * w.width);
+    w.k = FN(stacked)(a->k, a->n, d, &room);
+    w.q = FN(stacked)(a->q, a->m, d, &room);
+    w.g = FN(stacked)(a->d_o, a->m, d, &room);
+    w.dk = direct ? a->dk : room;
+    w.dv = direct ? a->dv : room + n * w.width;
+    if (!direct) zero(room, 0, 2 * n * w.width);
     for (int64_t i = 0; i < a->m; i += QUERIES)
         FN(backward_tile)(a, &w, i, least(a->m - i, QUERIES));
-    for (int64_t j = 0; j < a->n; j++)
+    for (int64_t j = 0; !direct && j < a->n; j++)
         for (int64_t e = 0; e < d; e++) {
-            a->dk[j * d + e] += a->scale * w.dk[j * w.width + e];
+            a->dk[j * d + e] += w.dk[j * w.width + e];
             a->dv[j * d + e] += w.dv[j * w.width + e];
         }
 }

@@ -269,6 +269,10 @@ static void all_gradients(void)
     differentiate(make(160, 2, 1, 8, 50, 1, 0, 1, 60), 41);
     differentiate(make(140, 1, 1, 20, 1, 0, 1, 0, 0), 43);
     differentiate(make(140, 1, 1, 16, 140, 0, 0, 0, 0), 43);
+    /* heads and steps of whole panels, which need no copies; then with steps left out */
+    differentiate(make(48, 2, 2, 16, 20, 1, 0, 0, 16), 47);
+    differentiate(make(48, 2, 2, 16, 48, 1, 0, 1, 0), 47);
+    differentiate(make(64, 1, 2, 32, 64, 0, 0, 0, 0), 61);
 }
 
 static void test_gradients(void **state)
