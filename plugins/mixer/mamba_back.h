@@ -193,11 +193,8 @@ TARGET static void FN(backward_item)(int64_t item, void *arg)
         const int safe = FN(prepare)(j, t0, len, b, e0, width, dt, du, y, slope);
         FN(ungate)(j, t0, len, b, e0, width, dy, gdt, gdu, gate);
         for (int64_t n0 = 0; n0 < j->padded; n0 += GROUPS * GROUP) {
-            const int64_t groups = parts(j->padded - n0, GROUP) < GROUPS
-                                       ? parts(j->padded - n0, GROUP) : GROUPS;
+            const int64_t groups = FN(open_states)(j, t0, len, b, n0, B, C);
             for (int64_t m = 0; m < groups; m++) {
-                FN(columns)(j, j->bm, t0, len, b, n0 + m * GROUP, B[m]);
-                FN(columns)(j, j->cm, t0, len, b, n0 + m * GROUP, C[m]);
                 memset(gB[m], 0, sizeof gB[m][0] * (size_t)len);
                 memset(gC[m], 0, sizeof gC[m][0] * (size_t)len);
             }

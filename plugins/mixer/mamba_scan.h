@@ -70,6 +70,18 @@ FUN void FN(columns)(const scan_job *j, const float *from, int64_t t0, int64_t l
             for (int64_t g = 0; g < GROUP; g++) to[t][g] = g < n ? row[t * step + g] : 0.0f;
 }
 
+/* B and C of one chunk for up to GROUPS groups of states from n0 on; how many there are. */
+FUN int64_t FN(open_states)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64_t n0,
+                            float (*B)[CHUNK][GROUP], float (*C)[CHUNK][GROUP])
+{
+    const int64_t left = parts(j->padded - n0, GROUP), groups = left < GROUPS ? left : GROUPS;
+    for (int64_t m = 0; m < groups; m++) {
+        FN(columns)(j, j->bm, t0, len, b, n0 + m * GROUP, B[m]);
+        FN(columns)(j, j->cm, t0, len, b, n0 + m * GROUP, C[m]);
+    }
+    return groups;
+}
+
 FUN int FN(masked)(const scan_job *j, int64_t t, int64_t b)
 {
     return j->mask && j->mask[t * j->B + b] == 0.0f;
@@ -265,12 +277,7 @@ TARGET static void FN(forward_item)(int64_t item, void *arg)
         const int64_t t0 = chunk * CHUNK, len = j->T - t0 < CHUNK ? j->T - t0 : CHUNK;
         const int safe = FN(prepare)(j, t0, len, b, e0, width, dt, du, y, NULL);
         for (int64_t n0 = 0; n0 < j->padded; n0 += GROUPS * GROUP) {
-            const int64_t groups = parts(j->padded - n0, GROUP) < GROUPS
-                                       ? parts(j->padded - n0, GROUP) : GROUPS;
-            for (int64_t m = 0; m < groups; m++) {
-                FN(columns)(j, j->bm, t0, len, b, n0 + m * GROUP, B[m]);
-                FN(columns)(j, j->cm, t0, len, b, n0 + m * GROUP, C[m]);
-            }
+            const int64_t groups = FN(open_states)(j, t0, len, b, n0, B, C);
             for (int64_t i = 0; i < blocks * groups; i++) {
                 const int64_t k = i / groups, m = i % groups;
                 const FN(share) next = { t0 + CHUNK, b, e0, width, i, blocks * groups };

@@ -15,6 +15,7 @@
 #define ZERO(r) VF u##r = { 0 }, v##r = { 0 };
 #define PLUS(r) u##r += a[r * ra] * b0, v##r += a[r * ra] * b1;
 #define SUM(R)                                                                           \
+    MLS_UNROLL(4)                                                                        \
     for (int64_t k = 0; k < kk; k++, a += ka, b += PANEL) {                              \
         const VF b0 = FN(load)(b), b1 = FN(load)(b + LANES);                             \
         ROWS_##R(PLUS)                                                                   \
