@@ -3,9 +3,10 @@
  * A tensor's values go once the last op of the forward has read them: away, when no noted
  * op reads them in backward, else (if it is so wanted) into float16 until then; whatever
  * computes has floats.  In backward they go once no note is left that reads them, and the
- * 16 bits once there are floats again.  Which use is the last is found by a dry run of the same forward just
- * before: the n-th tensor and the n-th op are the same in both.  So forward gives the bits
- * that it gives without, and only with float16 does backward see rounded values.          */
+ * 16 bits once there are floats again.  Which use is the last is found by a dry run of the
+ * same forward just before: the n-th tensor and the n-th op are the same in both.  So forward
+ * gives the bits that it gives without, and only with float16 does backward see rounded
+ * values.                                                                                 */
 #include "grad/reuse.h"
 
 #include "grad/tape-inner.h"
@@ -359,7 +360,8 @@ static void release(mls_tape *t, tensor *x)
 /* What the gradient took the place of is not to be read, whoever wanted to. */
 static int held(const mls_reuse *h, const tensor *x)
 {
-    return x->number && x->number <= h->planned && h->last[x->number] == NEVER && x->t.grad != x->t.data;
+    return x->number && x->number <= h->planned && h->last[x->number] == NEVER &&
+           x->t.grad != x->t.data;
 }
 
 static void let_go(mls_tape *t, tensor *x)

@@ -57,7 +57,8 @@ FUN void FN(retreat)(int rule, int64_t len, const FN(reverse) *r)
                 gx = way[g] * w * (h + 0.5f * q[g / S] * r->B[t * GROUP + g % S]);
             } else if (rule == ZOH) {
                 const VF x = d[g / S] * A[g] * MLS_LN2;
-                gx += now[g] * q[g / S] * r->B[t * GROUP + g % S] * FN(phi_slope)(x, a, FN(phi)(x, a));
+                gx += now[g] * q[g / S] * r->B[t * GROUP + g % S]
+                    * FN(phi_slope)(x, a, FN(phi)(x, a));
             }
             gd[g / S] += gx * A[g];
             gA[g] += gx * d[g / S];
