@@ -2,6 +2,7 @@
  * they say when shapes, tokens or labels do not fit.                                 */
 #include "rig.h"
 
+#include "grad/tape-inner.h"
 #include "kern/kern.h"
 
 enum { T = 3, B = 2, N = 37, R = T * B };
@@ -435,6 +436,34 @@ static mls_t sum_of(rig *r, unsigned can, seen *s, mls_t a, mls_t b)
     return out[0];
 }
 
+/* join and concat write the gradient of a part that has none yet, over whatever lies there. */
+static void parted_gradients(void **state)
+{
+    (void)state;
+    enum { DIRT = 4096 };
+    for (int wide = 0; wide < 2; wide++) {
+        float data[2][4] = { { 1, 2, 3, 4 }, { 5, 6, 7, 8 } };
+        rig r;
+        rig_start(&r, MLS_TRAIN);
+        float *dirt = mls_tape_take(&r.tape, DIRT);
+        for (int i = 0; i < DIRT; i++) dirt[i] = 7.0f;
+        mls_tape_give(&r.tape, dirt, DIRT);
+        const mls_t part[] = { mls_tape_wrap(&r.c, data[0], NULL, 1, 2, 1, 2),
+                               mls_tape_wrap(&r.c, data[1], NULL, 1, 2, 1, 2) };
+        const mls_t y = wide ? mls_grad_concat(&r.c, part[0], part[1])
+                             : mls_grad_join(&r.c, part, 2);
+        float *g = mls_tape_grad(&r.c, y);
+        for (int i = 0; i < 8; i++) g[i] = (float)(i + 1);
+        mls_tape_backward(&r.c);
+        for (int i = 0; i < 2; i++)
+            for (int k = 0; k < 4; k++) {
+                const int at = wide ? k / 2 * 4 + i * 2 + k % 2 : i * 4 + k;
+                assert_true(part[i]->grad[k] == (float)(at + 1));
+            }
+        rig_stop(&r);
+    }
+}
+
 /* The gradient of x through both sums is 3: once alone, twice as both summands.  What
  * backward leaves behind is not zeros, so that a bit too many would show.              */
 static void first_gradients(void **state)
@@ -481,7 +510,7 @@ int main(void)
         cmocka_unit_test(ties),
         cmocka_unit_test(dry),
         cmocka_unit_test(complaints),
-        cmocka_unit_test(first_gradients),
+        cmocka_unit_test(parted_gradients), cmocka_unit_test(first_gradients),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
