@@ -130,8 +130,7 @@ MLS_INLINE void rows_body(int64_t unused, void *arg)
     const int64_t ld = a->n + BLOCK, d = a->d;
     float *kt = a->work, *p = kt + d * ld;
     for (int64_t e = 0; e < d; e++) zero(kt + e * ld, a->n, ld);
-    for (int64_t j = 0; j < a->n; j++)
-        for (int64_t e = 0; e < d; e++) kt[e * ld + j] = a->k[j * d + e];
+    mls_transpose(a->n, d, a->k, d, kt, ld);
     for (int64_t i = 0; i < a->m; i++) forward_row(a, i, kt, ld, p);
 }
 MLS_KERNEL_BODY(forward_rows, rows_body)

@@ -14,10 +14,7 @@ TARGET static void FN(turn)(const float *x, int64_t n, int64_t d, float *to)
     for (int64_t j = 0; j < n; j += PANEL, to += PANEL * d) {
         const int64_t w = least(n - j, PANEL);
         if (w < PANEL) zero(to, 0, PANEL * d);
-        for (int64_t e = 0; w == PANEL && e < d; e++)
-            for (int64_t l = 0; l < PANEL; l++) to[e * PANEL + l] = x[(j + l) * d + e];
-        for (int64_t e = 0; w < PANEL && e < d; e++)
-            for (int64_t l = 0; l < w; l++) to[e * PANEL + l] = x[(j + l) * d + e];
+        mls_transpose(w, d, x + j * d, d, to, PANEL);
     }
 }
 

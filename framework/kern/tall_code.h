@@ -9,12 +9,8 @@ TARGET static void FN(pack)(int trans_b, int64_t n, int64_t depth, const float *
     for (int64_t j = 0; j < n; j += PANEL, to += PANEL * depth) {
         const int64_t w = least(n - j, PANEL);
         if (w < PANEL) memset(to, 0, (size_t)(depth * PANEL) * sizeof *to);
-        for (int64_t i = 0; trans_b && w == PANEL && i < depth; i++)
-            for (int64_t l = 0; l < PANEL; l++) to[i * PANEL + l] = b[(j + l) * ldb + i];
-        for (int64_t i = 0; trans_b && w < PANEL && i < depth; i++)
-            for (int64_t l = 0; l < w; l++) to[i * PANEL + l] = b[(j + l) * ldb + i];
-        for (int64_t i = 0; !trans_b && i < depth; i++)
-            memcpy(to + i * PANEL, b + i * ldb + j, (size_t)w * sizeof *to);
+        if (trans_b) mls_transpose(w, depth, b + j * ldb, ldb, to, PANEL);
+        else mls_pack_rows(depth, w, PANEL, b + j, ldb, to);
     }
 }
 

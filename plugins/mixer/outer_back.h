@@ -164,17 +164,17 @@ FUN void FN(give_keys)(float *from, int64_t len, int64_t n, float *to, int64_t s
     for (int64_t t = 0; t < len; t += 4)
         for (int64_t c = 0; c < n; c += 4) {
             float *at = from + t / PANEL * (KEYS * PANEL) + c * PANEL + t % PANEL;
-            four r[4];
+            mls_v4 r[4];
             for (int i = 0; i < 4; i++) {
-                r[i] = *(four_at *)(at + i * PANEL);
-                *(four_at *)(at + i * PANEL) = (four){ 0 };
+                r[i] = *(mls_v4 *)(at + i * PANEL);
+                *(mls_v4 *)(at + i * PANEL) = (mls_v4){ 0 };
             }
-            FN(turned)(r);
+            mls_turn4(r);
             for (int i = 0; i < 4 && t + i < len; i++) {
                 float *row = to + (t + i) * stride + c;
                 if (n - c >= 4) {
-                    if (add) r[i] += *(four_at *)row;
-                    *(four_at *)row = r[i];
+                    if (add) r[i] += *(mls_v4 *)row;
+                    *(mls_v4 *)row = r[i];
                     continue;
                 }
                 for (int l = 0; l < n - c; l++) row[l] = add ? row[l] + r[i][l] : r[i][l];

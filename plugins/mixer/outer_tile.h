@@ -190,19 +190,6 @@ FUN void FN(unfold_state)(const outer_job *j, int64_t b, const outer_unit *u,
                 FN(give)(to + n * j->P + c + l, FN(load)(from + l), u->width - c - l, add);
 }
 
-/* 4 x 4, in place. */
-FUN void FN(turned)(four *r)
-{
-    const four a = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5),
-               b = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7),
-               c = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5),
-               d = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
-    r[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
-    r[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
-    r[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
-    r[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
-}
-
 /* to[c][t] = from[t][c], to in panels of PANEL steps that are `apart`. */
 FUN void FN(turn)(const float *from, int64_t ld, int64_t steps, int64_t cols, float *to,
                   int64_t apart)
@@ -210,9 +197,9 @@ FUN void FN(turn)(const float *from, int64_t ld, int64_t steps, int64_t cols, fl
     for (int64_t t = 0; t < steps; t += 4)
         for (int64_t c = 0; c < cols; c += 4) {
             float *out = to + t / PANEL * apart + c * PANEL + t % PANEL;
-            four r[4];
-            for (int i = 0; i < 4; i++) r[i] = *(const four_at *)(from + (t + i) * ld + c);
-            FN(turned)(r);
-            for (int i = 0; i < 4; i++) *(four_at *)(out + i * PANEL) = r[i];
+            mls_v4 r[4];
+            for (int i = 0; i < 4; i++) r[i] = *(const mls_v4 *)(from + (t + i) * ld + c);
+            mls_turn4(r);
+            for (int i = 0; i < 4; i++) *(mls_v4 *)(out + i * PANEL) = r[i];
         }
 }

@@ -155,6 +155,40 @@ static void edges(void **state)
     mls = before;
 }
 
+/* Every value where it belongs, and nothing around them, whatever is left over of fours. */
+static void rows_and_columns_change_places(void **state)
+{
+    (void)state;
+    enum { MOST = 9, LD = 11, LDT = 13, GUARD = -7 };
+    float from[MOST * LD], to[MOST * LDT];
+    for (int i = 0; i < MOST * LD; i++) from[i] = (float)i;
+    for (int rows = 0; rows <= MOST; rows++)
+        for (int cols = 0; cols <= MOST; cols++) {
+            for (int i = 0; i < MOST * LDT; i++) to[i] = GUARD;
+            mls_transpose(rows, cols, from, LD, to, LDT);
+            for (int i = 0; i < MOST; i++)
+                for (int l = 0; l < LDT; l++)
+                    assert_true(to[i * LDT + l] ==
+                                (i < cols && l < rows ? from[l * LD + i] : GUARD));
+        }
+}
+
+static void rows_are_packed(void **state)
+{
+    (void)state;
+    enum { ROWS = 3, PANEL = 4, LD = 6, GUARD = -7 };
+    float from[ROWS * LD], to[ROWS * PANEL + 1];
+    for (int i = 0; i < ROWS * LD; i++) from[i] = (float)i;
+    for (int w = 1; w <= PANEL; w++) {
+        for (int i = 0; i <= ROWS * PANEL; i++) to[i] = GUARD;
+        mls_pack_rows(ROWS, w, PANEL, from, LD, to);
+        for (int r = 0; r < ROWS; r++)
+            for (int l = 0; l < PANEL; l++)
+                assert_true(to[r * PANEL + l] == (l < w ? from[r * LD + l] : GUARD));
+        assert_true(to[ROWS * PANEL] == GUARD);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +196,8 @@ int main(void)
         cmocka_unit_test(sigmoid_is_accurate),  cmocka_unit_test(tanh_is_accurate),
         cmocka_unit_test(log_is_accurate),      cmocka_unit_test(softplus_is_accurate),
         cmocka_unit_test(edges),
+        cmocka_unit_test(rows_and_columns_change_places),
+        cmocka_unit_test(rows_are_packed),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

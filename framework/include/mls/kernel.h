@@ -163,4 +163,52 @@ MLS_INLINE float mls_softplusf(float x)
     return (x > 0.0f ? x : 0.0f) + mls_logf(s) + lost / s;
 }
 
+/* ---- Transposes ----------------------------------------------------------------------- */
+
+typedef float mls_v4 __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* Four rows of four, in place. */
+MLS_INLINE void mls_turn4(mls_v4 *r)
+{
+    const mls_v4 a = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5),
+                 b = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7),
+                 c = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5),
+                 d = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+    r[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
+    r[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
+    r[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
+    r[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
+}
+
+/* to[i][l] = from[l][i] for l < rows and i < cols; ld and ldt: floats from row to row. */
+MLS_INLINE void mls_transpose(int64_t rows, int64_t cols, const float *from, int64_t ld,
+                              float *to, int64_t ldt)
+{
+    int64_t l = 0;
+    for (; l + 4 <= rows; l += 4) {
+        const float *at = from + l * ld;
+        int64_t i = 0;
+        for (; i + 4 <= cols; i += 4) {
+            mls_v4 r[4];
+            for (int q = 0; q < 4; q++) r[q] = *(const mls_v4 *)(at + q * ld + i);
+            mls_turn4(r);
+            for (int q = 0; q < 4; q++) *(mls_v4 *)(to + (i + q) * ldt + l) = r[q];
+        }
+        for (; i < cols; i++)
+            for (int q = 0; q < 4; q++) to[i * ldt + l + q] = at[q * ld + i];
+    }
+    for (; l < rows; l++)
+        for (int64_t i = 0; i < cols; i++) to[i * ldt + l] = from[l * ld + i];
+}
+
+/* to[rows][panel] = from[rows][w], w <= panel: a whole panel without a call for each row. */
+MLS_INLINE void mls_pack_rows(int64_t rows, int64_t w, int64_t panel, const float *from,
+                              int64_t ld, float *to)
+{
+    for (int64_t i = 0; w == panel && i < rows; i++)
+        memcpy(to + i * panel, from + i * ld, (size_t)panel * sizeof *to);
+    for (int64_t i = 0; w < panel && i < rows; i++)
+        memcpy(to + i * panel, from + i * ld, (size_t)w * sizeof *to);
+}
+
 #endif

@@ -32,7 +32,6 @@ typedef struct mls_product {
     float *panel;       /* [n / 32][k][32]; NULL: few steps, OpenBLAS is asked */
 } mls_product;
 
-typedef float mls_v4 __attribute__((vector_size(16), aligned(4), may_alias));
 typedef float mls_v8 __attribute__((vector_size(32), aligned(4), may_alias));
 typedef float mls_v16 __attribute__((vector_size(64), aligned(4), may_alias));
 
@@ -146,11 +145,14 @@ MLS_MAY_BE_UNUSED static mls_product mls_product_of(const mls_call *k, int64_t s
     m.start = start;
     if (steps < 4 && !(k->flags & MLS_EXACT)) return m;
     m.panel = mls->scratch(k, (size_t)(wide * kk) * sizeof(float));
-    for (int64_t j = 0; m.panel && j < wide; j++) {
-        float *p = m.panel + j / MLS_PANEL * MLS_PANEL * kk + j % MLS_PANEL;
-        const float *w = turned ? raw + j * ld : raw + j;
-        const int64_t by = turned ? 1 : ld;
-        for (int64_t i = 0; i < kk; i++) p[i * MLS_PANEL] = j < n ? w[i * by] : 0.0f;
+    for (int64_t j = 0; m.panel && j < n; j += MLS_PANEL) {
+        float *p = m.panel + j * kk;
+        const int64_t w = n - j < MLS_PANEL ? n - j : MLS_PANEL;
+        if (w < MLS_PANEL) memset(p, 0, (size_t)(MLS_PANEL * kk) * sizeof(float));
+        if (turned)
+            mls_transpose(w, kk, raw + j * ld, ld, p, MLS_PANEL);
+        else
+            mls_pack_rows(kk, w, MLS_PANEL, raw + j, ld, p);
     }
     return m;
 }
