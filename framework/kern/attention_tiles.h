@@ -152,9 +152,26 @@ FUN float FN(total)(FN(vf) sum)
     return all;
 }
 
-FUN void FN(fill)(float *x, int64_t from, int64_t to, float with)
+/* Vectors that hold what a strip's reach has beyond one of its queries, at either end. */
+enum { FN(EDGE) = (PANEL + STRIP - 2 + LANES - 1) / LANES };
+
+/* x[nk], whole panels, = `with` outside of [c0, c1), which the edges hold. */
+FUN void FN(edges)(float *x, int64_t nk, int64_t c0, int64_t c1, float with)
 {
-    for (int64_t i = from; i < to; i++) x[i] = with;
+    FN(vi) lane;
+    const int64_t n = least(FN(EDGE), nk / LANES);
+    for (int l = 0; l < LANES; l++) lane[l] = l;
+    const FN(vi) fill = (FN(vi))((FN(vf)){ 0 } + with);
+    for (int64_t v = 0; c0 && v < n; v++) {
+        const FN(vi) out = (FN(vi))(lane + (int32_t)(v * LANES) < (int32_t)c0);
+        float *at = x + v * LANES;
+        FN(save)(at, (FN(vf))((out & fill) | (~out & (FN(vi))FN(load)(at))));
+    }
+    for (int64_t v = 1; c1 < nk && v <= n; v++) {
+        const FN(vi) out = (FN(vi))(lane + (int32_t)(nk - v * LANES) >= (int32_t)c1);
+        float *at = x + nk - v * LANES;
+        FN(save)(at, (FN(vf))((out & fill) | (~out & (FN(vi))FN(load)(at))));
+    }
 }
 
 /* Keys [*lo, *hi), in whole panels, of the tile [j0, j1) that queries [i, i + rows) see. */
@@ -242,13 +259,11 @@ FUN void FN(softmax_row)(const mls_k_attention *a, int64_t i, int64_t j0, int64_
         zero(row, 0, nk);
         return;
     }
-    FN(fill)(row, 0, c0, bounded ? LEAST : -INFINITY);
-    FN(fill)(row, c1, nk, bounded ? LEAST : -INFINITY);
+    FN(edges)(row, nk, c0, c1, bounded ? LEAST : -INFINITY);
     if (bounded) {
         /* 2^LEAST is lost in a sum of powers above -BOUND, whose bits stay as they are */
         FN(powers)(1, row, nk, 0.0f, sum);
-        FN(fill)(row, 0, c0, 0.0f);
-        FN(fill)(row, c1, nk, 0.0f);
+        FN(edges)(row, nk, c0, c1, 0.0f);
         return;
     }
     const float best = FN(largest)(row, nk);
@@ -350,8 +365,8 @@ FUN void FN(slope_row)(const mls_k_attention *a, int64_t i, int64_t j0, int64_t 
 {
     int64_t c0, c1;
     columns(a, i, j0, nk, &c0, &c1);
-    if (c0) FN(fill)(p, 0, c0, -INFINITY), zero(ds, 0, c0);
-    if (c1 < nk) FN(fill)(p, c1, nk, -INFINITY), zero(ds, c1, nk);
+    FN(edges)(p, nk, c0, c1, -INFINITY);
+    FN(edges)(ds, nk, c0, c1, 0.0f);
     FN(slopes)(nk, a->lse[i], dot, a->scale, p, ds);
 }
 
