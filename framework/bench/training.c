@@ -86,7 +86,7 @@ static int once(mls_bench_work *w, mls_bench_once *took, mls_error *e)
     mls_net_zero_grad(p->net);
     mls_run_loss(p->run, &p->batch, (uint64_t)p->step, NULL);
     took->forward = mls_bench_since(begin);
-    w->saved = (double)(w->tape->arena.used + mls_reuse_arena(w->tape->reuse)->used);
+    w->saved = (double)(mls_tape_in_use(w->tape) + mls_reuse_arena(w->tape->reuse)->used);
     begin = mls_bench_now();
     mls_run_backward(p->run, 1.0);
     mls_optimiser_step(&p->optimiser, p->net, 1e-3, ++p->step);

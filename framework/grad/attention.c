@@ -431,7 +431,7 @@ mls_t mls_grad_attention(mls_ctx *c, mls_t q, mls_t kv, const mls_attention *a,
         if (c->tape->ends != T) after = mls_tape_tensor(c, 1, B, MLS_ATTENTION_WIDTH(a));
     }
     const mls_t in[] = { q, kv, before, mask }, made[] = { out, lse, after };
-    c->tape->expects = scratch_of(r, T, B);
+    c->tape->expects[0] = c->tape->expects[1] = scratch_of(r, T, B);
     mls_tape_apply_as(c, MLS_WRITES | MLS_OMITS | MLS_TAPE_DENSE, &attention, r, in, 4,
                       made, 3);
     if (after) mls->store(c, past, after);

@@ -7,6 +7,8 @@
  * Whole lines of a cache, which is how the arena hands them out.                          */
 #include "grad/tape-inner.h"
 
+#include "grad/places.h"
+
 #include <stdint.h>
 
 /* Large pieces are a few lines longer than they need be: of equal powers of two, those side
@@ -97,10 +99,63 @@ static void drop(mls_spare *of, const spare *s)
     for (int by = 0; by < 2; by++) of->root[by] = without(by, of->root[by], s);
 }
 
+/* The free piece that ends where the memory does, if it can be made as large as that. */
+static float *stretched(mls_tape *t, size_t bytes)
+{
+    spare *last = NULL;
+    for (spare *at = t->spare.root[PLACE]; at; at = at->high[PLACE]) last = at;
+    if (!last || !mls_arena_extend(&t->floats, (char *)last + last->bytes, bytes - last->bytes))
+        return NULL;
+    drop(&t->spare, last);
+    return (float *)(void *)last;
+}
+
+static void put(mls_spare *of, spare *s, size_t bytes);
+
+/* The piece at `at`, if it is free. */
+static float *carved(mls_spare *of, char *at, size_t bytes)
+{
+    spare *s = NULL;
+    for (spare *x = of->root[PLACE]; x;) {
+        if ((char *)x <= at) s = x, x = x->high[PLACE];
+        else x = x->low[PLACE];
+    }
+    if (!s || (char *)s + s->bytes < at + bytes) return NULL;
+    const size_t below = (size_t)(at - (char *)s), above = s->bytes - below - bytes;
+    drop(of, s);
+    if (below) s->bytes = below, add(of, s);
+    if (above) {
+        spare *rest = (spare *)(void *)(at + bytes);
+        rest->bytes = above;
+        add(of, rest);
+    }
+    return (float *)(void *)at;
+}
+
+/* Where the plan of the step has it; the memory of all is there from the first on. */
+static float *placed(mls_tape *t, size_t bytes)
+{
+    const size_t all = mls_places_bytes(t->places);
+    if (!all) return NULL;
+    if (!t->ground) {
+        t->ground = mls_arena_alloc(&t->floats, all);
+        if (!t->ground) return NULL;
+        put(&t->spare, (spare *)(void *)t->ground, all);
+        mls_places_rewind(t->places);
+    }
+    const int64_t offset = mls_places_next(t->places, bytes);
+    return offset < 0 ? NULL : carved(&t->spare, t->ground + offset, bytes);
+}
+
 float *mls_tape_take(mls_tape *t, int64_t count)
 {
-    float *x = mls_tape_take_free(t, count);
-    return x ? x : mls_arena_alloc(&t->arena, mls_tape_bytes(count));
+    const size_t bytes = mls_tape_bytes(count);
+    float *x = t->places ? placed(t, bytes) : NULL;
+    if (!x) x = mls_tape_take_free(t, count);
+    if (!x) x = stretched(t, bytes);
+    if (!x) x = mls_arena_alloc(&t->floats, bytes);
+    if (x && mls_places_notes(t->places)) mls_places_taken(t->places, x, bytes);
+    return x;
 }
 
 float *mls_tape_take_free(mls_tape *t, int64_t count)
@@ -141,7 +196,18 @@ static void put(mls_spare *of, spare *s, size_t bytes)
 
 void mls_tape_give(mls_tape *t, void *floats, int64_t count)
 {
+    if (mls_places_notes(t->places)) mls_places_given(t->places, floats);
     put(&t->spare, floats, mls_tape_bytes(count));
+}
+
+static size_t bytes_of(const spare *tree)
+{
+    return tree ? tree->bytes + bytes_of(tree->low[PLACE]) + bytes_of(tree->high[PLACE]) : 0;
+}
+
+size_t mls_tape_in_use(const mls_tape *t)
+{
+    return t->arena.used + t->floats.used - bytes_of(t->spare.root[PLACE]);
 }
 
 /* ---- lending all of it ----------------------------------------------------------------- */

@@ -56,6 +56,8 @@ void mls_reuse_free(mls_reuse *h)
     free(h);
 }
 
+int mls_reuse_halves(const mls_reuse *h) { return h->half; }
+
 mls_arena *mls_reuse_arena(mls_reuse *h) { return &h->arena; }
 
 static int grow(void **p, int32_t room, size_t each)
@@ -233,8 +235,9 @@ static void expire(mls_ctx *c, tensor *x)
     if (!worth(x) || (waits && !t->reuse->half && (x->kept || !x->maker))) return;
     if (waits && x->t.dim[0] <= 1) return;
     if (waits && !x->half && !x->maker) {
-        x->half = (uint16_t *)(void *)mls_arena_alloc(
-            &t->reuse->arena, mls_tape_bytes(room_of_halves(x->t.count)));
+        const int64_t room = room_of_halves(x->t.count);
+        x->half = t->places ? (void *)mls_tape_take(t, room)
+                            : mls_arena_alloc(&t->reuse->arena, mls_tape_bytes(room));
         if (!x->half) return;                               /* then the floats stay */
         if (!t->rehearses) mls_k_half_pack(x->t.data, x->half, x->t.count);
     }

@@ -17,6 +17,7 @@
 /* half: what backward reads waits for it in float16.  NULL: no memory; else into tape.reuse. */
 mls_reuse *mls_reuse_new(int half);
 void      mls_reuse_free(mls_reuse *h);
+int       mls_reuse_halves(const mls_reuse *h);
 mls_arena *mls_reuse_arena(mls_reuse *h);    /* of what lies in 16 bits                    */
 void      mls_reuse_reset(mls_reuse *h);     /* by mls_tape_reset                          */
 /* The tape becomes dry and notes which op uses each tensor last; then it is not.  key: of

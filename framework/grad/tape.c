@@ -255,10 +255,18 @@ void *mls_tape_scratch(const mls_call *k, size_t bytes)
     return p;
 }
 
+/* So much scratch, in a rehearsal. */
+static void rehearse_scratch(const mls_call *k, size_t bytes)
+{
+    mls_places *p = k->ctx->tape->places;
+    if (bytes && mls_places_notes(p)) mls_places_brief(p, bytes);
+    else if (bytes) mls_tape_scratch(k, bytes);
+}
+
 /* ---- applying -------------------------------------------------------------------- */
 
-static int note(mls_ctx *c, unsigned can, size_t expects, const mls_op *op, const void *attr, const mls_t *in,
-                int n_in, const mls_t *out, int n_out)
+static int note(mls_ctx *c, unsigned can, size_t expects, const mls_op *op, const void *attr,
+                const mls_t *in, int n_in, const mls_t *out, int n_out)
 {
     mls_tape *t = c->tape;
     const size_t rows = (size_t)(n_in + n_out) * sizeof(mls_t);
@@ -291,8 +299,8 @@ void mls_tape_apply_dense(mls_ctx *c, const mls_op *op, const void *attr, const 
 void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *attr,
                        const mls_t *in, int n_in, const mls_t *out, int n_out)
 {
-    const size_t expects = c->tape->expects;
-    c->tape->expects = 0;
+    const size_t now = c->tape->expects[0], later = c->tape->expects[1];
+    c->tape->expects[0] = c->tape->expects[1] = 0;
     if (c->error->set) return;
     /* fields after flops came later: MLS_HAS(op, field) before one is read */
     if (!MLS_HAS(op, flops)) {
@@ -322,13 +330,13 @@ void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *a
     mls_run_op = op->name;
     tell(t, op, &k, 0, 0);
     if (!t->rehearses || can & MLS_TAPE_RUNS) op->forward(&k);
-    else if (expects) mls_tape_scratch(&k, expects);
+    else rehearse_scratch(&k, now);
     tell(t, op, &k, 0, 1);
     mls_tape_drop_scratch(t, m);
     if (t->check && !t->bad.path) look(c->path, op, out, n_out, &t->bad);
     if (c->error->set) return;
     const int noted = tracks && op->backward && t->flags & MLS_TRAIN;
-    if (noted && !note(c, can, expects, op, attr, in, n_in, out, n_out)) return;
+    if (noted && !note(c, can, later, op, attr, in, n_in, out, n_out)) return;
     mls_reuse_applied(c, noted ? t->last : NULL, in, n_in, out, n_out);
 }
 
@@ -379,7 +387,7 @@ static void undo(mls_ctx *c, mls_note *n)
     mls_run_op = n->op->name;
     tell(c->tape, n->op, &k, 1, 0);
     if (!c->tape->rehearses || n->can & MLS_TAPE_RUNS) n->op->backward(&k);
-    else if (n->expects) mls_tape_scratch(&k, n->expects);
+    else rehearse_scratch(&k, n->expects);
     tell(c->tape, n->op, &k, 1, 1);
     mls_tape_drop_scratch(c->tape, m);
     for (int i = 0; i < n->n_out; i++)
@@ -412,9 +420,11 @@ int mls_tape_first_bad(const mls_tape *t, mls_tape_bad *bad)
 void mls_tape_reset(mls_tape *t)
 {
     mls_arena_reset(&t->arena);
+    mls_arena_reset(&t->floats);
     t->last = NULL;
     t->bad.path = NULL;
     t->spare = (mls_spare){ { NULL, NULL } };
+    t->ground = NULL;
     t->lent = NULL;
     t->flops = t->macs = t->spike_macs = t->bytes = 0.0;
     t->dropouts = 0;
@@ -424,6 +434,7 @@ void mls_tape_reset(mls_tape *t)
 void mls_tape_free(mls_tape *t)
 {
     mls_arena_free(&t->arena);
+    mls_arena_free(&t->floats);
     mls_reuse_free(t->reuse);
     *t = (mls_tape){ 0 };
 }

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "grad/ctx.h"
+#include "grad/places.h"
 
 typedef struct mls_note mls_note;
 typedef struct mls_reuse mls_reuse;
@@ -46,12 +47,15 @@ typedef struct mls_spare { struct spare *root[2]; } mls_spare;
 
 struct mls_tape {
     mls_arena arena;        /* the step's memory                                     */
+    mls_arena floats;       /* of it, what is used again: values and gradients, with nothing
+                               small between them                                    */
     unsigned  flags;        /* MLS_SMOOTH, MLS_TRAIN, MLS_EXACT                      */
     int       dry;          /* 1: count only                                         */
     mls_note *last;         /* newest note; NULL at start                            */
     int       rehearses;    /* 1: memory comes and goes as in a real step, and nobody reads or
                                writes it: ops do nothing but those that run others      */
-    size_t    expects;      /* bytes of scratch of the op applied next, for a rehearsal     */
+    size_t    expects[2];   /* bytes of scratch of the next op, for a rehearsal: of its forward,
+                               of its backward                                         */
     double    flops;        /* counted forward flops since reset                     */
     double    macs;         /* of these, multiply-accumulates: see mls_net_work      */
     double    spike_macs;   /* of linear maps whose input is spikes, as if it were not */
@@ -69,6 +73,8 @@ struct mls_tape {
     int64_t   ends;         /* steps of the node's forward if nobody reads its states after it;
                                0: somebody may                                          */
     int       puts_off;     /* 1: a linear map may wait until an op reads what it gives */
+    mls_places *places;     /* where floats lie (places.h); NULL: where there is room    */
+    char      *ground;      /* the memory that these count from, in this step            */
     mls_reuse *reuse;       /* floats that nobody reads again are used again (reuse.h);
                                NULL: not before the reset                            */
 };
@@ -86,6 +92,8 @@ enum {
 enum { MLS_EVENTS_AUTO, MLS_EVENTS_NEVER, MLS_EVENTS_ALWAYS };
 
 void mls_tape_reset(mls_tape *t);
+/* Bytes of the step that hold something now, besides those in 16 bits outside of places. */
+size_t mls_tape_in_use(const mls_tape *t);
 void mls_tape_free(mls_tape *t);
 
 /* A new tensor [a][b][c][1] in the step arena; in a dry run its data is NULL. */

@@ -41,24 +41,64 @@ static void lend_gradients(mls_net *net, int on)
             net->tensor[i]->grad = on ? &nothing : NULL;
 }
 
-double mls_net_memory(mls_net *net, int64_t steps, int64_t batch, unsigned flags, int half,
-                      int carry)
+/* A step of `r` in which memory comes and goes, and nobody reads or writes it. */
+static void rehearse(mls_run *r, const mls_batch *b)
+{
+    r->tape.rehearses = 1;
+    r->tape.arena.bare = r->tape.floats.bare = r->remat_arena.bare = r->remat_floats.bare = 1;
+    mls_reuse_arena(r->tape.reuse)->bare = 1;
+    lend_gradients(r->net, 1);
+    mls_run_loss(r, b, 0, NULL);
+    mls_run_backward(r, 1.0);
+    lend_gradients(r->net, 0);
+}
+
+/* Bytes of a step that is rehearsed, its floats at their places if it has any; NaN if it
+ * fails. */
+static double bytes_of(mls_net *net, const mls_batch *b, unsigned flags, int half, int carry,
+                       mls_places *p)
 {
     mls_error e = { 0 };
-    mls_run *r = mls_run_new(net, batch, MLS_TRAIN | flags, &e);
-    const mls_batch b = batch_of(net, steps, batch);
+    mls_run *r = mls_run_new(net, b->batch, MLS_TRAIN | flags, &e);
     double bytes = NAN;
     if (r && mls_run_reuse(r, half)) {
         mls_run_blocks(r, 1);
         mls_run_transient(r, !carry);
-        r->tape.rehearses = 1;
-        r->tape.arena.bare = r->remat_arena.bare = mls_reuse_arena(r->tape.reuse)->bare = 1;
-        lend_gradients(net, 1);
-        mls_run_loss(r, &b, 0, NULL);
-        mls_run_backward(r, 1.0);
-        lend_gradients(net, 0);
+        r->tape.places = p;
+        rehearse(r, b);
         if (!r->error.set) bytes = mls_run_memory(r);
     }
     mls_run_free(r);
     return bytes;
+}
+
+double mls_net_memory(mls_net *net, int64_t steps, int64_t batch, unsigned flags, int half,
+                      int carry)
+{
+    const mls_batch b = batch_of(net, steps, batch);
+    mls_places *p = mls_places_new(1);
+    if (p) bytes_of(net, &b, flags, half, carry, p);
+    if (p) mls_places_settle(p);
+    const double bytes = bytes_of(net, &b, flags, half, carry, p);
+    mls_places_free(p);
+    return bytes;
+}
+
+mls_places *mls_net_places(const mls_run *like, const mls_batch *b, uint64_t key)
+{
+    mls_error e = { 0 };
+    mls_run *r = mls_run_new(like->net, like->batch, like->flags, &e);
+    mls_places *p = NULL;
+    if (r && mls_run_reuse(r, mls_reuse_halves(like->tape.reuse))) {
+        r->blocks = like->blocks;
+        r->transient = like->transient;
+        r->track = like->track;
+        r->tape.steady = like->tape.steady;
+        r->tape.events = like->tape.events;
+        p = r->tape.places = mls_places_new(key);
+        if (p) rehearse(r, b);
+        if (p) mls_places_settle(p);
+    }
+    mls_run_free(r);
+    return p;
 }

@@ -116,7 +116,10 @@ struct mls_run {
     int         pending, track, transient;
     int         leaves;             /* this forward: nobody reads the states after it   */
     int         blocks, in_blocks;            /* the output may be, is made in blocks   */
-    mls_arena   remat_arena;                  /* of nodes that run again in backward    */
+    mls_arena   remat_arena, remat_floats;    /* of nodes that run again in backward    */
+    mls_places *places;             /* where a training step's floats lie; the tape's if it is
+                                       the step that they are of                        */
+    int         placed;             /* how often they were found                        */
     mls_reuse **remat_reuse;                  /* [n_nodes][2]: of its forward, and again */
     mls_observer observer;
     int         observed;
@@ -137,6 +140,8 @@ struct mls_run {
     mls_channel *list;  int n_list, room_list;
 };
 
+/* cost.c: where the floats of such a step lie, by a rehearsal of it; NULL: no memory */
+mls_places *mls_net_places(const mls_run *like, const mls_batch *b, uint64_t key);
 /* wire.c */
 void mls_net_wires(mls_net *net, const mls_value *text, int branch, mls_error *e);
 int  mls_net_find_name(const mls_net *net, const char *name);

@@ -30,7 +30,10 @@ typedef struct again {
  * floats are lent.                                                                        */
 typedef struct aside {
     struct mls_pieces *lent_out;
-    mls_arena arena;
+    mls_arena arena, floats;
+    mls_places *places;
+    char     *ground;
+    int32_t   noted;
     mls_note *last;
     mls_spare spare;
     mls_reuse *reuse;
@@ -52,12 +55,15 @@ static aside step_aside(const again *g, int way)
 {
     mls_run *run = g->run;
     mls_reuse *reuse = reuse_of(g, way);
-    aside s = { NULL, run->tape.arena, run->tape.last, run->tape.spare, run->tape.reuse,
-                run->tape.lent, run->observed, run->tape.puts_off };
+    aside s = { NULL, run->tape.arena, run->tape.floats, run->tape.places, run->tape.ground,
+                mls_places_count(run->tape.places), run->tape.last, run->tape.spare,
+                run->tape.reuse, run->tape.lent, run->observed, run->tape.puts_off };
     if (reuse) s.lent_out = mls_tape_pieces(&run->tape, &run->remat_arena);
     if (!s.lent_out) run->tape.spare = (mls_spare){ { NULL, NULL } };
     run->tape.lent = NULL;
     run->tape.arena = run->remat_arena;
+    run->tape.floats = run->remat_floats;
+    if (!reuse) run->tape.places = NULL;         /* else what is here has places too     */
     run->tape.last = NULL;
     run->tape.reuse = reuse;
     run->tape.puts_off = 0;                      /* what comes out is copied             */
@@ -69,8 +75,14 @@ static void step_back(mls_run *run, aside s)
 {
     run->tape.spare = s.lent_out ? mls_tape_whole_pieces(s.lent_out) : s.spare;
     mls_arena_reset(&run->tape.arena);
+    mls_arena_reset(&run->tape.floats);
     run->remat_arena = run->tape.arena;
+    run->remat_floats = run->tape.floats;
     run->tape.arena = s.arena;
+    run->tape.floats = s.floats;
+    run->tape.places = s.places;
+    if (mls_places_notes(s.places)) mls_places_end(s.places, s.noted);
+    run->tape.ground = s.ground;
     run->tape.last = s.last;
     run->tape.reuse = s.reuse;
     run->tape.lent = s.lent;

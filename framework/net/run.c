@@ -45,7 +45,9 @@ void mls_run_free(mls_run *r)
     free(r->seed);
     free(r->key);
     mls_tape_free(&r->tape);
+    mls_places_free(r->places);
     mls_arena_free(&r->remat_arena);
+    mls_arena_free(&r->remat_floats);
     for (int i = 0; r->remat_reuse && i < 2 * r->net->n_nodes; i++)
         mls_reuse_free(r->remat_reuse[i]);
     free(r->remat_reuse);
@@ -57,7 +59,8 @@ mls_error *mls_run_error(mls_run *run) { return &run->error; }
 double mls_run_memory(const mls_run *r)
 {
     const size_t halves = r->tape.reuse ? mls_reuse_arena(r->tape.reuse)->peak : 0;
-    return (double)(r->tape.arena.peak + r->remat_arena.peak + halves);
+    return (double)(r->tape.arena.peak + r->tape.floats.peak + r->remat_arena.peak +
+                    r->remat_floats.peak + halves);
 }
 
 mls_tape *mls_run_tape(mls_run *run) { return &run->tape; }
@@ -288,6 +291,7 @@ mls_t mls_run_forward(mls_run *r, const mls_batch *b, uint64_t step)
     if (r->error.set || !check_batch(r, b)) return NULL;
     const int plans = r->tape.reuse && !r->tape.dry;
     const uint64_t key = plan_key(r, b);
+    if (!r->tape.rehearses) r->tape.places = key && mls_places_key(r->places) == key ? r->places : NULL;
     int ready = plans && mls_reuse_ready(&r->tape, key);
     if (plans && !ready) plan(r, b, step, key);
     if (r->error.set) return NULL;
@@ -333,10 +337,26 @@ static mls_t loss_in_blocks(mls_run *r, mls_t y, const mls_batch *b, mls_loss_st
     return mls_grad_head_loss(ctx_of(r), later, b->label, s, replace);
 }
 
+/* Before the first training step of its kind.  A run whose steps are of ever other lengths does
+ * without: the rehearsals would take longer than they are worth. */
+static void find_places(mls_run *r, const mls_batch *b)
+{
+    enum { OFTEN = 8 };
+    if (!r->tape.reuse || !(r->flags & MLS_TRAIN) || r->tape.dry || r->tape.rehearses) return;
+    if (r->error.set || r->penalty || r->placed == OFTEN) return;
+    const uint64_t key = plan_key(r, b);
+    if (!key || mls_places_key(r->places) == key) return;
+    mls_places_free(r->places);
+    r->tape.places = r->places = NULL;
+    r->places = mls_net_places(r, b, key);
+    r->placed++;
+}
+
 double mls_run_loss(mls_run *r, const mls_batch *b, uint64_t step, mls_loss_stats *s)
 {
     mls_loss_stats own;
     r->in_blocks = wants_blocks(r, b);
+    if (check_batch(r, b)) find_places(r, b);
     mls_t y = mls_run_forward(r, b, step);
     r->in_blocks = 0;
     if (!y) return NAN;

@@ -96,6 +96,8 @@ static void fail(mls_ctx *c, const char *fmt, ...)
     mls_error_prefix(c->error, "%s", c->path);
 }
 
+static void expect(mls_ctx *c, size_t scratch) { c->tape->expects[1] = scratch; }
+
 const mls_host *mls_plug_host(void) { return &mls_plug_table; }
 
 void mls_plug_init(void)
@@ -132,6 +134,7 @@ void mls_plug_init(void)
     h->scratch = mls_tape_scratch;
     h->parfor = mls_parfor;
     h->threads = mls_parfor_count;
+    h->expect = expect;
     h->key = key;
     h->philox = mls_philox;
     h->fail = fail;

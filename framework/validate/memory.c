@@ -158,7 +158,7 @@ typedef struct cost {
 static cost cost_of(mls_rig *r)
 {
     const mls_tape *t = mls_run_tape(r->run);
-    return (cost){t->bytes, t->flops, t->arena.peak, in_use(), resident()};
+    return (cost){t->bytes, t->flops, t->arena.peak + t->floats.peak, in_use(), resident()};
 }
 
 /* What may be in use beside: little, but a collector of garbage (Lua's) comes late, and

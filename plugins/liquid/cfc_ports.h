@@ -35,6 +35,12 @@ static void run_scan(mls_ctx *c, const cfc_cell *p, const mls_t *from, mls_t *to
         to[OUT_CLAST] = mls->tensor(c, 1, B, H);
     }
     for (int i = act; i < n; i++) to[i] = mls->tensor(c, T, B, p->backbone_units);
+    /* scan_backward's rooms; its copies of the weights, as they are, in panels, and their
+     * gradients */
+    const int64_t Z = p->backbone_layers ? p->backbone_units : from[IN_X]->dim[2] + H;
+    const int64_t each = heads * H + (p->mixed_memory ? 4 * H : 0) +
+                         p->backbone_layers * p->backbone_units;
+    mls_expect(c, (size_t)(T * B * each + 3 * heads * H * Z) * sizeof(float));
     const int inputs = IN_WEIGHT + 2 * (int)p->backbone_layers + 2 * cfc_heads(p);
     mls_apply_as(c, MLS_WRITES | MLS_OMITS, &cfc_scan, p, from, inputs, to, n);
 }

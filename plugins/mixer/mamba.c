@@ -339,6 +339,7 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     const mls_t from[INPUTS] = { u, raw, bm, cm, p->a_log, p->skip, xz,
                                  mls->load(c, p->ssm), mask };
     const mls_t to[OUTPUTS] = { y, h1, border };
+    mls_expect(c, (size_t)(2 * B * N * (parts(E, CHANNELS) * T + E)) * sizeof(float));
     mls_apply_as(c, MLS_WRITES | MLS_OMITS | MLS_FORGETS, &scan, p, from, INPUTS, to,
                  OUTPUTS);
     mls->store(c, p->ssm, h1);

@@ -46,7 +46,7 @@ static result *make(setting s)
     o->loss = loss->data[0];
     mls_tape_grad(&r.c, loss)[0] = s.scale;
     mls_tape_backward(&r.c);
-    o->peak = r.tape.arena.peak;
+    o->peak = r.tape.arena.peak + r.tape.floats.peak;
     rig_stop(&r);
     free(label);
     free(x);

@@ -49,10 +49,10 @@ static void pieces_keep_apart_and_join(void **state)
             mls_tape_give(&t, p[i].at, p[i].count);
         }
     /* everything is free: what was ever handed out is there again, without more memory */
-    const size_t used = t.arena.used;
+    const size_t used = t.floats.used;
     assert_true(used < (size_t)PIECES * MOST * sizeof(float) / 4);
     size_t found = 0;
-    while (mls_tape_take(&t, 512) && t.arena.used == used) found += 512 * sizeof(float);
+    while (mls_tape_take(&t, 512) && t.floats.used == used) found += 512 * sizeof(float);
     assert_true((double)found > 0.9 * (double)used);
     mls_tape_free(&t);
 }
@@ -64,10 +64,10 @@ static void neighbours_are_one_piece(void **state)
     float *x[64];
     for (int i = 0; i < 64; i++) x[i] = mls_tape_take(&t, 256);
     for (int i = 0; i < 64; i += 2) mls_tape_give(&t, x[i], 256);
-    const size_t used = t.arena.used;
+    const size_t used = t.floats.used;
     for (int i = 1; i < 64; i += 2) mls_tape_give(&t, x[i], 256);
     assert_non_null(mls_tape_take(&t, 4000));     /* 64 x 256 floats, all in one block */
-    assert_int_equal(t.arena.used, used);
+    assert_int_equal(t.floats.used, used);
     mls_tape_free(&t);
 }
 

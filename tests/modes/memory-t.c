@@ -288,9 +288,9 @@ static void estimates_are_true(void **state)
             const double told = mls_net_memory(n.net, T, B, 0, s.half, !s.transient);
             print_message("# %-14s remat %d half %d: %.2f MB, told %.2f (%.3f)\n", modes[i],
                           s.remat, s.half, a.peak / 1e6, told / 1e6, told / a.peak);
-            /* of the scratch of plugins' ops nothing is told: it weighs most where the rest
-             * is small, under remat in 16 bits */
-            assert_true(fabs(told / a.peak - 1.0) < (s.remat && s.half ? 0.15 : 0.1));
+            /* most plugins' ops do not tell their scratch: it weighs most where the rest is
+             * small, under remat */
+            assert_true(fabs(told / a.peak - 1.0) < (s.remat ? 0.15 : 0.06));
             free(a.grad);
             drop(&n);
         }
@@ -308,7 +308,8 @@ static void plans_are_kept(void **state)
     mls_run *run = mls_run_new(n.net, B, MLS_TRAIN, &e);
     assert_true(mls_run_reuse(run, 0));
     static const int64_t steps[] = { 64, 64, 64, 48, 48, 64, 64 };
-    static const int want[] = { 4, 2, 2, 4, 2, 4, 2 };      /* of two layers, each once or twice */
+    /* of two layers, each once; and three times more to see what comes and goes */
+    static const int want[] = { 8, 2, 2, 8, 2, 8, 2 };
     other_ops = NULL;
     for (int i = 0; i < 7; i++) {
         const mls_batch b = { steps[i], B, token, NULL, NULL, NULL, token + B, NULL, NULL };

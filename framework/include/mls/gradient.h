@@ -17,6 +17,12 @@ MLS_INLINE void mls_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const v
         mls->apply(c, op, attr, in, n_in, out, n_out);
 }
 
+/* [forward] mls->expect where the host has it: before apply. */
+MLS_INLINE void mls_expect(mls_ctx *c, size_t scratch)
+{
+    if (MLS_HAS(mls, expect)) mls->expect(c, scratch);
+}
+
 /* [op] Whether the gradient of input i holds nothing yet. */
 MLS_INLINE int mls_is_fresh(const mls_call *k, int i)
 {

@@ -416,6 +416,12 @@ typedef struct mls_host {
     /* How many threads parfor has, for cutting work into pieces that are long in memory.
      * What is computed must not depend on it.                                          */
     int   (*threads)(void);
+
+    /* --- since 1.2: forward ------------------------------------------------------- */
+    /* The backward of the op that is applied next will ask for so many bytes of scratch in
+     * all.  Where that grows with T the memory of a step is planned with it, and `mls
+     * check` tells it; nothing breaks if it is less or more.                            */
+    void  (*expect)(mls_ctx *c, size_t scratch);
 } mls_host;
 
 enum { MLS_WRITES = 1, /* where bit i of k->fresh is set, in[i]->grad holds nothing yet,
