@@ -4,20 +4,22 @@
 #include "grad/places.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-/* Each is compared with those before it: this many take a second. */
-enum { MOST = 1 << 15 };
+/* Each is compared with those before it: this many take some tenths of a second. */
+enum { MOST = 1 << 14 };
 
 typedef struct place {
     size_t      bytes, offset;
     int32_t     born, gone;       /* takes and gives are counted                           */
-    const void *at;               /* while it is noted and there, else NULL                */
+    const void *at;               /* while it is noted and there                           */
     int         brief;            /* nobody will ask for it                                */
 } place;
 
 struct mls_places {
     place   *all;
-    int32_t  n, room, clock, next;
+    int32_t *there;               /* of these, which are there, while it notes             */
+    int32_t  n, n_there, room, clock, next;
     int      notes;
     uint64_t key;
     size_t   total;
@@ -32,7 +34,7 @@ mls_places *mls_places_new(uint64_t key)
 
 void mls_places_free(mls_places *p)
 {
-    if (p) free(p->all);
+    if (p) free(p->all), free(p->there);
     free(p);
 }
 
@@ -46,13 +48,16 @@ static void add(mls_places *p, const place *x)
     if (p->n == p->room) {
         const int32_t room = p->room ? 2 * p->room : 256;
         place *more = realloc(p->all, (size_t)room * sizeof *more);
-        if (!more) {
+        if (more) p->all = more;
+        int32_t *there = realloc(p->there, (size_t)room * sizeof *there);
+        if (there) p->there = there;
+        if (!more || !there) {
             p->n = MOST + 1;
             return;
         }
-        p->all = more;
         p->room = room;
     }
+    if (!x->brief) p->there[p->n_there++] = p->n;
     p->all[p->n++] = *x;
 }
 
@@ -70,13 +75,19 @@ void mls_places_brief(mls_places *p, size_t bytes)
     p->clock++;
 }
 
+/* The i-th of those that are there is not any more. */
+static void end(mls_places *p, int32_t i)
+{
+    place *x = &p->all[p->there[i]];
+    x->gone = p->clock++;
+    p->there[i] = p->there[--p->n_there];
+}
+
 void mls_places_given(mls_places *p, const void *at)
 {
-    if (p->n > MOST) return;
-    for (int32_t i = p->n - 1; i >= 0; i--)
-        if (p->all[i].at == at) {
-            p->all[i].gone = p->clock++;
-            p->all[i].at = NULL;
+    for (int32_t i = p->n_there - 1; p->n <= MOST && i >= 0; i--)
+        if (p->all[p->there[i]].at == at) {
+            end(p, i);
             return;
         }
 }
@@ -85,11 +96,8 @@ int32_t mls_places_count(const mls_places *p) { return p ? p->n : 0; }
 
 void mls_places_end(mls_places *p, int32_t n)
 {
-    for (int32_t i = n; i < p->n && p->n <= MOST; i++)
-        if (p->all[i].at) {
-            p->all[i].gone = p->clock++;
-            p->all[i].at = NULL;
-        }
+    for (int32_t i = p->n_there - 1; i >= 0; i--)
+        if (p->there[i] >= n) end(p, i);
 }
 
 static int larger(const void *a, const void *b)
@@ -99,44 +107,47 @@ static int larger(const void *a, const void *b)
     return x->born < y->born ? -1 : x->born > y->born;
 }
 
-/* `by_place` holds n pieces by their offset: x goes to the lowest gap between those that are
- * there while it is; returns where in the list. */
-static int32_t fit(place *x, place *const *by_place, int32_t n)
+typedef struct span { size_t from, to; int32_t born, gone; } span;
+
+/* The lowest gap for x between those of n spans, by where they begin, that are there while it
+ * is. */
+static size_t gap(const place *x, const span *s, int32_t n)
 {
     size_t end = 0;
-    x->offset = 0;
-    for (int32_t i = 0; i < n; i++) {
-        const place *y = by_place[i];
-        if (y->born > x->gone || x->born > y->gone) continue;
-        if (y->offset >= end + x->bytes) break;
-        if (y->offset + y->bytes > end) end = y->offset + y->bytes;
+    for (const span *last = s + n; s < last; s++) {
+        if (s->born > x->gone || x->born > s->gone || s->to <= end) continue;
+        if (s->from >= end + x->bytes) break;
+        end = s->to;
     }
-    x->offset = end;
+    return end;
+}
+
+static void insert(span *s, int32_t n, const place *x)
+{
     int32_t at = n;
-    while (at > 0 && by_place[at - 1]->offset > end) at--;
-    return at;
+    while (at > 0 && s[at - 1].from > x->offset) at--;
+    memmove(s + at + 1, s + at, (size_t)(n - at) * sizeof *s);
+    s[at] = (span){ x->offset, x->offset + x->bytes, x->born, x->gone };
 }
 
 size_t mls_places_settle(mls_places *p)
 {
+    const size_t n = p->n <= MOST ? (size_t)p->n : 0;
+    place **by_size = malloc(n * sizeof *by_size + 1);
+    span *spans = malloc(n * sizeof *spans + 1);
     p->notes = 0;
     p->total = 0;
-    place **by_size = p->n <= MOST ? malloc(2 * (size_t)p->n * sizeof *by_size + 1) : NULL;
-    if (!by_size) {
-        p->n = 0;
-        return 0;
-    }
-    place **by_place = by_size + p->n;
+    p->n = by_size && spans ? (int32_t)n : 0;
     for (int32_t i = 0; i < p->n; i++) by_size[i] = &p->all[i];
-    qsort(by_size, (size_t)p->n, sizeof *by_size, larger);
+    if (p->n) qsort(by_size, n, sizeof *by_size, larger);
     for (int32_t i = 0; i < p->n; i++) {
         place *x = by_size[i];
-        const int32_t at = fit(x, by_place, i);
-        for (int32_t j = i; j > at; j--) by_place[j] = by_place[j - 1];
-        by_place[at] = x;
+        x->offset = gap(x, spans, i);
+        insert(spans, i, x);
         if (x->offset + x->bytes > p->total) p->total = x->offset + x->bytes;
     }
     free(by_size);
+    free(spans);
     return p->total;
 }
 
