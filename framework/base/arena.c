@@ -80,17 +80,6 @@ void *mls_arena_alloc(mls_arena *a, size_t bytes)
     return p;
 }
 
-int mls_arena_extend(mls_arena *a, const void *end, size_t bytes)
-{
-    mls_block *b = a->at;
-    bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
-    if (!b || data_of(b) + b->used != end || b->size - b->used < bytes) return 0;
-    b->used += bytes;
-    a->used += bytes;
-    if (a->used > a->peak) a->peak = a->used;
-    return 1;
-}
-
 void *mls_arena_zalloc(mls_arena *a, size_t bytes)
 {
     void *p = mls_arena_alloc(a, bytes);

@@ -30,8 +30,6 @@ void     mls_arena_free(mls_arena *a);
 /* Calls f(arg) when the arena is freed, newest first: for things that lie elsewhere and must
  * go with it.  Not for an arena that is reset or released.  0: no memory.              */
 int      mls_arena_at_free(mls_arena *a, void (*f)(void *arg), void *arg);
-/* More bytes behind what ends at `end`, if that was handed out last and its block has room. */
-int      mls_arena_extend(mls_arena *a, const void *end, size_t bytes);
 /* Asks the system now for what a step will need, so that no step has to. */
 int      mls_arena_reserve(mls_arena *a, size_t bytes);
 

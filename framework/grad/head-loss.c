@@ -165,6 +165,9 @@ mls_t mls_grad_head_loss(mls_ctx *c, const mls_later *y, const int32_t *label,
     const void *attr = mls_grad_attr(c, &a, sizeof a);
     if (!attr) return mls_grad_empty(c);
     const mls_t loss = mls_tape_tensor(c, 1, 1, 1);
+    const int64_t n = w->dim[1], exact = (c->tape->flags & MLS_EXACT) != 0;
+    c->tape->expects[0] = (size_t)(mls_grad_head_rows(n, x->dim[1], (int)exact) * (n + 2)) *
+                          sizeof(float);
     mls_tape_apply_as(c, MLS_WRITES | MLS_TAPE_FORGETS, &head_loss, attr, y->in, 3, &loss, 1);
     return loss;
 }

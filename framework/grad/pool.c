@@ -7,8 +7,6 @@
  * Whole lines of a cache, which is how the arena hands them out.                          */
 #include "grad/tape-inner.h"
 
-#include "grad/places.h"
-
 #include <stdint.h>
 
 /* Large pieces are a few lines longer than they need be: of equal powers of two, those side
@@ -99,17 +97,6 @@ static void drop(mls_spare *of, const spare *s)
     for (int by = 0; by < 2; by++) of->root[by] = without(by, of->root[by], s);
 }
 
-/* The free piece that ends where the memory does, if it can be made as large as that. */
-static float *stretched(mls_tape *t, size_t bytes)
-{
-    spare *last = NULL;
-    for (spare *at = t->spare.root[PLACE]; at; at = at->high[PLACE]) last = at;
-    if (!last || !mls_arena_extend(&t->floats, (char *)last + last->bytes, bytes - last->bytes))
-        return NULL;
-    drop(&t->spare, last);
-    return (float *)(void *)last;
-}
-
 static void put(mls_spare *of, spare *s, size_t bytes);
 
 /* The piece at `at`, if it is free. */
@@ -152,7 +139,6 @@ float *mls_tape_take(mls_tape *t, int64_t count)
     const size_t bytes = mls_tape_bytes(count);
     float *x = t->places ? placed(t, bytes) : NULL;
     if (!x) x = mls_tape_take_free(t, count);
-    if (!x) x = stretched(t, bytes);
     if (!x) x = mls_arena_alloc(&t->floats, bytes);
     if (x && mls_places_notes(t->places)) mls_places_taken(t->places, x, bytes);
     return x;

@@ -78,8 +78,8 @@ double mls_net_memory(mls_net *net, int64_t steps, int64_t batch, unsigned flags
     const mls_batch b = batch_of(net, steps, batch);
     mls_places *p = mls_places_new(1);
     if (p) bytes_of(net, &b, flags, half, carry, p);
-    if (p) mls_places_settle(p);
-    const double bytes = bytes_of(net, &b, flags, half, carry, p);
+    const int placed = p && mls_places_settle(p);
+    const double bytes = bytes_of(net, &b, flags, half, carry, placed ? p : NULL);
     mls_places_free(p);
     return bytes;
 }

@@ -291,7 +291,8 @@ mls_t mls_run_forward(mls_run *r, const mls_batch *b, uint64_t step)
     if (r->error.set || !check_batch(r, b)) return NULL;
     const int plans = r->tape.reuse && !r->tape.dry;
     const uint64_t key = plan_key(r, b);
-    if (!r->tape.rehearses) r->tape.places = key && mls_places_key(r->places) == key ? r->places : NULL;
+    const int placed = key && mls_places_key(r->places) == key && mls_places_bytes(r->places);
+    if (!r->tape.rehearses) r->tape.places = placed ? r->places : NULL;
     int ready = plans && mls_reuse_ready(&r->tape, key);
     if (plans && !ready) plan(r, b, step, key);
     if (r->error.set) return NULL;

@@ -288,9 +288,8 @@ static void estimates_are_true(void **state)
             const double told = mls_net_memory(n.net, T, B, 0, s.half, !s.transient);
             print_message("# %-14s remat %d half %d: %.2f MB, told %.2f (%.3f)\n", modes[i],
                           s.remat, s.half, a.peak / 1e6, told / 1e6, told / a.peak);
-            /* most plugins' ops do not tell their scratch: it weighs most where the rest is
-             * small, under remat */
-            assert_true(fabs(told / a.peak - 1.0) < (s.remat ? 0.15 : 0.06));
+            /* not every plugin's op tells its scratch (fusion.gate does not) */
+            assert_true(fabs(told / a.peak - 1.0) < 0.06);
             free(a.grad);
             drop(&n);
         }
