@@ -69,8 +69,9 @@ void mls_places_taken(mls_places *p, const void *at, size_t bytes)
 
 void mls_places_brief(mls_places *p, size_t bytes)
 {
-    /* several pieces, each in whole lines of the cache and a few more */
-    const size_t room = (bytes / 64 + 64) * 64;
+    /* several pieces, each in whole lines of the cache and a few more; and what a product asks
+     * for without its op (lists of events) */
+    const size_t room = (bytes / 64 + bytes / 1024 + 64) * 64;
     add(p, &(place){ room, 0, p->clock, p->clock, NULL, 1 });
     p->clock++;
 }

@@ -314,12 +314,34 @@ static void use_all(mls_reuse *h, const mls_t *x, int n)
     for (int i = 0; i < n; i++) use(h, x[i], h->ops);
 }
 
-static void keep_all(const mls_t *x, int n, int again)
+/* What a note says of its input i, if that is no view. */
+static int bears(unsigned can, int i, mls_t x)
 {
-    for (int i = 0; i < n; i++)
-        if (!x[i] || !mls_tape_root(x[i])->number) continue;
-        else if (again) mls_tape_root(x[i])->asked++;
-        else mls_tape_root(x[i])->kept++;
+    return i < 8 && can & MLS_OVER(i) && !mls_tape_inner(x)->parent;
+}
+
+static void keep_in(const mls_note *n)
+{
+    for (int i = 0; i < n->n_in; i++) {
+        tensor *x = n->in[i] ? mls_tape_root(n->in[i]) : NULL;
+        if (!x || !x->number) continue;
+        if (n->can & MLS_TAPE_AGAIN) x->asked++;
+        else x->kept++;
+        x->over += bears(n->can, i, n->in[i]);
+    }
+}
+
+static void keep_out(const mls_note *n)
+{
+    for (int i = mls_tape_unread(n->can, n->n_out); i < n->n_out; i++)
+        if (n->out[i] && mls_tape_root(n->out[i])->number) mls_tape_root(n->out[i])->kept++;
+}
+
+/* What the gradient took the place of is not to be read, whoever wanted to. */
+static int held(const mls_reuse *h, const tensor *x)
+{
+    return x->number && x->number <= h->planned && h->last[x->number] == NEVER &&
+           x->t.grad != x->t.data;
 }
 
 /* Its first output need not wait if it can be made again of what waits anyway. */
@@ -329,7 +351,21 @@ static void will_be_made(const mls_note *n)
     tensor *x = mls_tape_inner(n->out[0]);
     int fits = n->can & MLS_REPEATS && !(n->can & MLS_TAPE_FORGETS_IN) && n->n_out <= MOST;
     for (int i = 1; i < n->n_out; i++) fits &= !n->out[i] || n->out[i]->dim[0] <= 1;
-    if (fits && !x->parent) x->maker = n;
+    if (!fits || x->parent) return;
+    x->maker = n;
+    for (int i = 0; i < n->n_in; i++) {
+        tensor *of = n->in[i] ? mls_tape_inner(n->in[i]) : NULL;
+        if (!of || !bears(n->can, i, n->in[i])) continue;
+        if (of->makes) of->over = -(1 << 20);               /* of one only is it known */
+        of->makes = x;
+    }
+}
+
+int mls_reuse_over(const mls_tape *t, const tensor *x)
+{
+    if (!t->reuse || !x->number || x->number > t->reuse->planned || held(t->reuse, x)) return 0;
+    if (x->makes && !x->makes->t.data && (x->makes->kept || x->makes->asked)) return 0;
+    return x->over > 0 && x->over == x->kept + x->asked;
 }
 
 void mls_reuse_applied(mls_ctx *c, const mls_note *noted, const mls_t *in, int n_in,
@@ -341,9 +377,8 @@ void mls_reuse_applied(mls_ctx *c, const mls_note *noted, const mls_t *in, int n
         use_all(h, in, n_in);
         use_all(h, out, n_out);
     } else if (noted) {
-        const int unread = mls_tape_unread(noted->can, n_out);
-        if (!(noted->can & MLS_TAPE_FORGETS_IN)) keep_all(in, n_in, noted->can & MLS_TAPE_AGAIN);
-        keep_all(out + unread, n_out - unread, 0);
+        if (!(noted->can & MLS_TAPE_FORGETS_IN)) keep_in(noted);
+        keep_out(noted);
         if (n_out > 0 && out[0]) will_be_made(noted);
     }
     if (!h->planning && h->ops < h->planned_ops)
@@ -360,13 +395,6 @@ static void release(mls_tape *t, tensor *x)
     x->t.data = NULL;
 }
 
-/* What the gradient took the place of is not to be read, whoever wanted to. */
-static int held(const mls_reuse *h, const tensor *x)
-{
-    return x->number && x->number <= h->planned && h->last[x->number] == NEVER &&
-           x->t.grad != x->t.data;
-}
-
 static void let_go(mls_tape *t, tensor *x)
 {
     if (held(t->reuse, x)) return;
@@ -374,26 +402,41 @@ static void let_go(mls_tape *t, tensor *x)
     release_half(t, x);
 }
 
-/* The reverse of keep_all; what no backward reads any more is let go, though its own is still
- * to come. */
-static void done_with(mls_tape *t, const mls_t *in, int n, int again)
+/* What no backward reads any more is let go, though its own is still to come. */
+static void read_once(mls_tape *t, tensor *x)
 {
-    for (int i = 0; i < n; i++) {
-        tensor *x = in[i] ? mls_tape_root(in[i]) : NULL;
+    const int gradient = x->t.grad && x->t.grad == x->t.data;         /* in its place */
+    if (!x->kept && !x->asked && !gradient) let_go(t, x);
+}
+
+/* The reverse of keep_in and keep_out. */
+static void done_with_in(mls_tape *t, const mls_note *n)
+{
+    for (int i = 0; i < n->n_in; i++) {
+        tensor *x = n->in[i] ? mls_tape_root(n->in[i]) : NULL;
         if (!x || !x->number) continue;
-        if (again) x->asked--;
+        if (n->can & MLS_TAPE_AGAIN) x->asked--;
         else x->kept--;
-        const int gradient = x->t.grad && x->t.grad == x->t.data;     /* in its place */
-        if (!x->kept && !x->asked && !gradient) let_go(t, x);
+        x->over -= bears(n->can, i, n->in[i]);
+        read_once(t, x);
+    }
+}
+
+static void done_with_out(mls_tape *t, const mls_note *n)
+{
+    for (int i = mls_tape_unread(n->can, n->n_out); i < n->n_out; i++) {
+        tensor *x = n->out[i] ? mls_tape_root(n->out[i]) : NULL;
+        if (!x || !x->number) continue;
+        x->kept--;
+        read_once(t, x);
     }
 }
 
 void mls_reuse_undone(mls_tape *t, const mls_note *n)
 {
     if (!t->reuse) return;
-    const int unread = mls_tape_unread(n->can, n->n_out);
-    if (!(n->can & MLS_TAPE_FORGETS_IN)) done_with(t, n->in, n->n_in, n->can & MLS_TAPE_AGAIN);
-    done_with(t, n->out + unread, n->n_out - unread, 0);
+    if (!(n->can & MLS_TAPE_FORGETS_IN)) done_with_in(t, n);
+    done_with_out(t, n);
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i] && !mls_tape_inner(n->out[i])->parent) let_go(t, mls_tape_inner(n->out[i]));
 }

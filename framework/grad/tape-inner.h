@@ -29,8 +29,10 @@ typedef struct tensor {
     int32_t        number;     /* in the order of making, from 1; 0: data not the tape's */
     int            kept;       /* how many notes' backward read its values, from now on   */
     int            asked;      /* and how many take them made again (MLS_TAPE_AGAIN)     */
+    int            over;       /* and how many bear gradients in their place (MLS_OVER)   */
     uint16_t      *half;       /* its values in 16 bits, once its floats are gone        */
     const mls_note *maker;     /* or who makes them again                                */
+    struct tensor *makes;      /* what is made of its values again by one who bears that  */
 } tensor;
 
 static inline tensor *mls_tape_inner(mls_t x) { return (tensor *)(uintptr_t)x; }
@@ -73,6 +75,8 @@ static inline int mls_tape_unread(unsigned can, int n_out)
     if (can & MLS_TAPE_FORGETS_OUT) return n_out;
     return n_out > 0 && can & (MLS_FORGETS | MLS_REPEATS) ? 1 : 0;
 }
+/* 1: whoever reads x's values from now on bears its gradient in their place. */
+int  mls_reuse_over(const mls_tape *t, const tensor *x);
 /* After its backward: nothing that ran before it gave its outputs, and of what it read, that
  * goes which nobody reads any more.                                                      */
 void mls_reuse_undone(mls_tape *t, const mls_note *n);

@@ -341,15 +341,42 @@ void mls_tape_apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *a
 }
 
 /* Of input i: whether nobody has added to its gradient and it is the only input of its
- * kind.  Then it gets a buffer that still holds what another tensor left in it.       */
-static int is_fresh(mls_ctx *c, const mls_note *n, int i)
+ * kind. */
+static int is_alone(const mls_note *n, int i)
 {
-    tensor *x = inner(n->in[i]);
+    const tensor *x = inner(n->in[i]);
     if (i >= 64 || x->t.grad || x->parent) return 0;
     for (int j = 0; j < n->n_in; j++) {
         const tensor *other = n->in[j] ? inner(n->in[j]) : NULL;
         if (other && j != i && (other == x || other->parent == x)) return 0;
     }
+    return 1;
+}
+
+/* Its gradient comes to lie where its values are. */
+static int lies_over(const mls_tape *t, const mls_note *n, int i)
+{
+    tensor *x = inner(n->in[i]);
+    if (i >= 8 || !(n->can & MLS_OVER(i)) || !mls_reuse_over(t, x)) return 0;
+    x->t.grad = x->t.data;
+    return x->t.data != NULL;
+}
+
+/* Input i gets the memory of the first output's gradient, which is this op's to write. */
+static int is_passed(const mls_note *n, int i)
+{
+    tensor *x = inner(n->in[i]), *y = inner(n->out[0]);
+    if (i >= 8 || !(n->can & MLS_PASSES(i)) || !y) return 0;
+    if (!y->owned || y->parent || y->t.count != x->t.count) return 0;
+    for (int j = 0; j < n->n_in; j++)
+        if (j != i && n->in[j] && n->in[j]->grad == y->t.grad) return 0;      /* it is given */
+    x->t.grad = y->t.grad;
+    return x->owned = 1;
+}
+
+/* A buffer that still holds what another tensor left in it. */
+static int takes(mls_ctx *c, tensor *x)
+{
     x->t.grad = mls_tape_take(c->tape, x->t.count);
     if (!x->t.grad) {
         fail_memory(c, (size_t)x->t.count * sizeof(float));
@@ -365,22 +392,26 @@ static int is_fresh(mls_ctx *c, const mls_note *n, int i)
 static void undo(mls_ctx *c, mls_note *n)
 {
     uint64_t fresh = 0;
-    int wanted = 0;
+    int wanted = 0, passed = 0;
     for (int i = 0; i < n->n_out; i++)
         wanted |= n->out[i] && has_grad(inner(n->out[i]));
     if (!wanted) return;
     for (int i = 0; i < n->n_out && !(n->can & MLS_OMITS); i++)
         if (n->out[i]) mls_tape_grad(c, n->out[i]);
-    for (int i = 0; i < n->n_in && !c->error->set; i++) {
-        if (!mls_tape_tracks(n->in[i])) continue;
-        if (n->can & MLS_WRITES && is_fresh(c, n, i)) fresh |= UINT64_C(1) << i;
-        else if (!c->error->set) mls_tape_grad(c, n->in[i]);
-    }
-    if (c->error->set) return;
     const int reads_in = !(n->can & MLS_TAPE_FORGETS_IN);
     const int unread = mls_tape_unread(n->can, n->n_out);
-    if (!mls_reuse_need(c, n->in, reads_in ? n->n_in : 0, n->out + unread, n->n_out - unread))
+    if (c->error->set || !mls_reuse_need(c, n->in, reads_in ? n->n_in : 0, n->out + unread,
+                                         n->n_out - unread))
         return;
+    for (int i = 0; i < n->n_in && !c->error->set; i++) {
+        if (!mls_tape_tracks(n->in[i])) continue;
+        const uint64_t bit = UINT64_C(1) << (i & 63);
+        if (!(n->can & MLS_WRITES) || !is_alone(n, i)) mls_tape_grad(c, n->in[i]);
+        else if (lies_over(c->tape, n, i)) fresh |= bit;
+        else if (!passed && is_passed(n, i)) passed = 1, fresh |= bit;
+        else if (takes(c, inner(n->in[i]))) fresh |= bit;
+    }
+    if (c->error->set) return;
     const mls_call k = { n->attr, n->in, n->out, n->n_in, n->n_out, n->flags, c, fresh };
     const mls_mark m = mls_arena_mark(&c->tape->arena);
     mls_run_current = n->path;
@@ -390,6 +421,7 @@ static void undo(mls_ctx *c, mls_note *n)
     else rehearse_scratch(&k, n->expects);
     tell(c->tape, n->op, &k, 1, 1);
     mls_tape_drop_scratch(c->tape, m);
+    if (passed) inner(n->out[0])->t.grad = NULL, inner(n->out[0])->owned = 0;
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i]) drop_grad(c->tape, inner(n->out[i]));
     mls_reuse_undone(c->tape, n);

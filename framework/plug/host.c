@@ -77,7 +77,8 @@ static void gemm_rows(const mls_call *k, int64_t rows, int ta, int tb, int64_t m
 static void apply_as(mls_ctx *c, unsigned can, const mls_op *op, const void *attr,
                      const mls_t *in, int n_in, const mls_t *out, int n_out)
 {
-    const unsigned known = MLS_WRITES | MLS_OMITS | MLS_FORGETS | MLS_REPEATS;
+    const unsigned known = MLS_WRITES | MLS_OMITS | MLS_FORGETS | MLS_REPEATS |
+                           0xffu * MLS_OVER(0) | 0xffu * MLS_PASSES(0);
     mls_tape_apply_as(c, (can & known) | MLS_TAPE_DENSE, op, attr, in, n_in, out, n_out);
 }
 

@@ -12,7 +12,7 @@ enum { C_ALL, C_W, C_BIAS, C_PAST, C_MASK };        /* in; out: u, the state aft
 
 /* The op's attr: where x begins in the rows of its tensor, and the loops, which take
  * `channels` at a time.  `alone`: no other op gives those columns of the gradient
- * anything, and none has cleared them unless there is a mask. */
+ * anything, and where a step is real none has cleared them. */
 typedef struct conv_part {
     int64_t from, channels;
     int     alone;
@@ -49,7 +49,7 @@ static int conv_job_of(const mls_call *k, conv_job *j)
     }
     *j = (conv_job){ .T = T, .B = B, .E = E, .K = K,
                      .segments = (E + p->channels - 1) / p->channels, .xs = x->dim[2],
-                     .step = step, .real = real, .alone = p->alone && !mask,
+                     .step = step, .real = real, .alone = p->alone,
                      .x = x->data + p->from, .w = taps,
                      .bias = k->in[C_BIAS]->data, .past = k->in[C_PAST]->data,
                      .u = u->data, .next = k->out[1]->data };

@@ -314,7 +314,7 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
     mls_t u = mls->tensor(c, T, B, E), past = mls->tensor(c, 1, B, (p->conv - 1) * E);
     const mls_t taps[] = { xz, p->conv_w, p->conv_b, mls->load(c, p->past), mask };
     const mls_t made[] = { u, past };
-    mls_apply_as(c, MLS_REPEATS, &conv, &p->x, taps, 5, made, 2);
+    mls_apply_as(c, MLS_REPEATS | MLS_OVER(C_ALL), &conv, &p->x, taps, 5, made, 2);
     mls->store(c, p->past, past);
     mls_t rbc = p->x_proj ? mls->linear(c, u, p->x_proj, NULL) : NULL;
     int64_t at = 0;
@@ -340,8 +340,8 @@ static void forward(mls_ctx *c, void *self, const mls_t *in, mls_t *out)
                                  mls->load(c, p->ssm), mask };
     const mls_t to[OUTPUTS] = { y, h1, border };
     mls_expect(c, (size_t)(2 * B * N * (parts(E, CHANNELS) * T + E)) * sizeof(float));
-    mls_apply_as(c, MLS_WRITES | MLS_OMITS | MLS_FORGETS, &scan, p, from, INPUTS, to,
-                 OUTPUTS);
+    mls_apply_as(c, MLS_WRITES | MLS_OMITS | MLS_FORGETS | MLS_OVER(RAW) | MLS_OVER(XZ) |
+                 MLS_PASSES(U), &scan, p, from, INPUTS, to, OUTPUTS);
     mls->store(c, p->ssm, h1);
     mls->tap(c, "state", h1, NULL, "state after the chunk, [channel][n]");
     mls_t o = mls->linear(c, y, p->out_proj, NULL);

@@ -129,13 +129,12 @@ FUN void FN(finish)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64
         float *gz = j->gz ? j->gz + at * j->zs + e0 : NULL;
         float *gu = j->gu ? j->gu + at * j->E + e0 : NULL;
         float *graw = j->graw ? j->graw + at * j->E + e0 : NULL;
-        /* the half of x | z that is the convolution's, which fills it where all rows count */
-        if (gz && !j->add_z && j->mask) memset(gz - j->E, 0, bytes);
         FN(ahead)(gz, j->B * j->zs, width, 1);
         FN(ahead)(gu, j->B * j->E, width, 1);
         FN(ahead)(graw, j->B * j->E, width, 1);
         if (FN(masked)(j, t0 + t, b)) {
-            if (gz && !j->add_z) memset(gz, 0, bytes);
+            /* and the half of x | z that is the convolution's, which fills the real rows */
+            if (gz && !j->add_z) memset(gz, 0, bytes), memset(gz - j->E, 0, bytes);
             if (gu && !j->add_u) memset(gu, 0, bytes);
             if (graw && !j->add_raw) memset(graw, 0, bytes);
             continue;

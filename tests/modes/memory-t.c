@@ -232,7 +232,8 @@ static void transient_states_change_no_bit(void **state)
             assert_memory_equal(a.grad, b.grad, grads);
             print_message("# %-14s reuse %d remat %d: peak %.2f and %.2f MB\n", some[i], s.reuse,
                           s.remat, a.peak / 1e6, b.peak / 1e6);
-            assert_true(b.peak <= a.peak * (i == 0 && s.reuse ? 0.97 : 1.0));
+            /* without a plan of places it is a matter of addresses what fits where */
+            assert_true(b.peak <= a.peak * (!s.reuse ? 1.06 : i == 0 ? 0.97 : 1.0));
             free(a.grad);
             free(b.grad);
         }
@@ -288,11 +289,25 @@ static void estimates_are_true(void **state)
             const double told = mls_net_memory(n.net, T, B, 0, s.half, !s.transient);
             print_message("# %-14s remat %d half %d: %.2f MB, told %.2f (%.3f)\n", modes[i],
                           s.remat, s.half, a.peak / 1e6, told / 1e6, told / a.peak);
-            /* not every plugin's op tells its scratch (fusion.gate does not) */
-            assert_true(fabs(told / a.peak - 1.0) < 0.06);
+            assert_true(fabs(told / a.peak - 1.0) < 0.02);
             free(a.grad);
             drop(&n);
         }
+}
+
+/* Of a step as `mls bench` has it, 8 x 1,024 and two layers of width 128: by two fifths. */
+static void halves_take_less(void **state)
+{
+    (void)state;
+    for (int i = 0; modes[i]; i++) {
+        net n = build((setting){ .mode = modes[i], .steps = 1024, .width = 128 }, 1);
+        const double floats = mls_net_memory(n.net, 1024, 8, 0, 0, 0);
+        const double halves = mls_net_memory(n.net, 1024, 8, 0, 1, 0);
+        print_message("# %-14s float32 %.1f MB, mixed %.3f of it\n", modes[i], floats / 1e6,
+                      halves / floats);
+        assert_true(halves < 0.6 * floats);
+        drop(&n);
+    }
 }
 
 /* ---- plans ---------------------------------------------------------------------------------- */
@@ -379,6 +394,7 @@ int main(void)
         cmocka_unit_test(same_bits_with_two_threads),
         cmocka_unit_test(memory_falls),
         cmocka_unit_test(estimates_are_true),
+        cmocka_unit_test(halves_take_less),
         cmocka_unit_test(plans_are_kept),
         cmocka_unit_test(other_ops_are_planned_anew),
     };

@@ -345,7 +345,7 @@ static void memory_falls(void **state)
 {
     (void)state;
     static const struct { const char *mode; double floats, halves; } want[] = {
-        { "sequential", 0.86, 0.49 }, { "mamba", 0.84, 0.48 }, { "attention", 0.85, 0.45 } };
+        { "sequential", 0.83, 0.43 }, { "mamba", 0.78, 0.38 }, { "attention", 0.85, 0.45 } };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         const struct row row = { want[i].mode, want[i].mode, "{}", 0 };
         net n = build(&row, 4, 2 * D);
@@ -359,7 +359,7 @@ static void memory_falls(void **state)
                       row.name, peak[0] / 1e6, peak[1] / peak[0], peak[2] / peak[0]);
         assert_true(peak[1] < want[i].floats * peak[0]);
         assert_true(peak[2] < want[i].halves * peak[0]);
-        assert_true(peak[2] < 0.6 * peak[1]);
+        assert_true(peak[2] < 0.55 * peak[1]);
         drop(&n);
     }
 }

@@ -430,6 +430,14 @@ enum { MLS_WRITES = 1, /* where bit i of k->fresh is set, in[i]->grad holds noth
        MLS_FORGETS = 4, /* backward reads no out[0]->data                         */
        MLS_REPEATS = 8  /* nor that, and forward is so quick that it may run again, in
                            backward, to give out[0]->data to those who read it    */ };
+/* Where a gradient may lie in memory that is there already, for i < 8:
+ * in[i]->grad == in[i]->data in backward, which reads no value there that it, or an op that
+ * says the same of that tensor, has written.  A tensor is so treated where all do that read
+ * it in backward and one of them MLS_WRITES its gradient.                                 */
+#define MLS_OVER(i)   (1u << (8 + (i)))
+/* in[i]->grad == out[0]->grad where the two are of one size: backward reads no value of that
+ * once it has written it.  With MLS_WRITES.                                               */
+#define MLS_PASSES(i) (1u << (24 + (i)))
 
 /* Extension "mls.array-file/1": arrays from HDF5 and .npy files, whole, as float. */
 typedef struct mls_array {
