@@ -11,11 +11,10 @@ enum { TAPS = 64 };                                 /* at most                  
 enum { C_ALL, C_W, C_BIAS, C_PAST, C_MASK };        /* in; out: u, the state after    */
 
 /* The op's attr: where x begins in the rows of its tensor, and the loops, which take
- * `channels` at a time.  `alone`: no other op gives those columns of the gradient
- * anything, and where a step is real none has cleared them. */
+ * `channels` at a time.  No other op gives those columns of the gradient anything: they are
+ * written, whatever they hold, be it x itself. */
 typedef struct conv_part {
     int64_t from, channels;
-    int     alone;
     void (*forward)(int64_t, void *), (*backward)(int64_t, void *);
 } conv_part;
 
@@ -24,7 +23,6 @@ typedef struct conv_job {
     int64_t T, B, E, K, segments, xs;               /* xs: floats from row to row of x */
     const int32_t *step;                            /* [B][T] real steps; NULL: all   */
     const int64_t *real;                            /* [B] how many there are         */
-    int     alone;                                  /* gx = instead of gx +=          */
     const float *x, *w, *bias, *past, *gu, *gnext;  /* w by tap: [K][E]               */
     float  *u, *next, *gx, *gpast;
     float  *part;                                   /* [B][K + 1][E]: of w, then bias */
@@ -49,8 +47,7 @@ static int conv_job_of(const mls_call *k, conv_job *j)
     }
     *j = (conv_job){ .T = T, .B = B, .E = E, .K = K,
                      .segments = (E + p->channels - 1) / p->channels, .xs = x->dim[2],
-                     .step = step, .real = real, .alone = p->alone,
-                     .x = x->data + p->from, .w = taps,
+                     .step = step, .real = real, .x = x->data + p->from, .w = taps,
                      .bias = k->in[C_BIAS]->data, .past = k->in[C_PAST]->data,
                      .u = u->data, .next = k->out[1]->data };
     return 1;

@@ -269,7 +269,7 @@ static void setup(mls_ctx *c, void *self)
         mls->fail(c, "dt_min %g is above dt_max %g", p->dt_min, p->dt_max);
     p->inner = E, p->rank = R;
     const scan_code code = code_of(mls->isa);
-    p->x = (conv_part){ 0, CHANNELS, 1, code.conv_forward, code.conv_backward };
+    p->x = (conv_part){ 0, CHANNELS, code.conv_forward, code.conv_backward };
     p->in_proj = mls->weight(c, "in_proj.weight", 2 * E, D, MLS_LINEAR);
     p->conv_w = mls->weight(c, "conv1d.weight", E, K, MLS_LINEAR);
     p->conv_b = mls->weight(c, "conv1d.bias", 1, E,

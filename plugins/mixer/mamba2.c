@@ -24,7 +24,7 @@ typedef struct mamba2 {
     int64_t    inner;                               /* E                             */
     outer      o;
     conv_part  xbc;                                 /* where xBC begins, its loops   */
-    int64_t    group;                               /* features of a norm: E / G     */
+    gate_part  gate;                                /* of the norm                   */
     mls_t      in_proj, conv_w, conv_b, dt_bias, a_log, skip, norm, out_proj;
     mls_t      mod_b, mod_c;                        /* NULL when unconnected         */
     mls_state *past, *ssm;
@@ -83,7 +83,7 @@ static void setup(mls_ctx *c, void *self)
     const int64_t H = E / P, W = E + 2 * GN;
     p->inner = E;
     p->xbc = conv_part_of(E);
-    p->group = E / p->groups;
+    p->gate = (gate_part){ E / p->groups, H };
     p->in_proj = mls->weight(c, "in_proj.weight", E + W + H, D, MLS_LINEAR);
     p->conv_w = mls->weight(c, "conv1d.weight", W, K, MLS_LINEAR);
     p->conv_b = mls->weight(c, "conv1d.bias", 1, W,
@@ -115,7 +115,7 @@ static mls_t convolved(mls_ctx *c, const mamba2 *p, mls_t all, mls_t mask)
     mls_t u = mls->tensor(c, T, B, W), past = mls->tensor(c, 1, B, (p->conv - 1) * W);
     const mls_t in[] = { all, p->conv_w, p->conv_b, mls->load(c, p->past), mask },
                 out[] = { u, past };
-    mls_apply_as(c, MLS_REPEATS, &conv, &p->xbc, in, 5, out, 2);
+    mls_apply_as(c, MLS_REPEATS | MLS_OVER(C_ALL), &conv, &p->xbc, in, 5, out, 2);
     mls->store(c, p->past, past);
     return u;
 }
@@ -124,7 +124,8 @@ static mls_t gated(mls_ctx *c, const mamba2 *p, mls_t y, mls_t all)
 {
     const mls_t in[] = { y, all, p->norm },
                 out = mls->tensor(c, y->dim[0], y->dim[1], p->inner);
-    mls_apply_as(c, MLS_WRITES | MLS_REPEATS, &gate, &p->group, in, 3, &out, 1);
+    mls_apply_as(c, MLS_WRITES | MLS_REPEATS | MLS_OVER(G_ALL) | MLS_PASSES(G_Y), &gate,
+                 &p->gate, in, 3, &out, 1);
     return out;
 }
 

@@ -48,6 +48,7 @@ TARGET static void FN(gate_forward_item)(int64_t item, void *arg)
     float *v = j->part + item * j->room;
     for (int64_t row = item * ROWS; row < end; row++)
         for (int64_t at = 0; at < j->E; at += j->n) {
+            FN(ahead)(j->z + row * j->zs + at, j->zs, j->n, 0);
             float *out = j->out + row * j->E + at;
             const float r = FN(rms)(j, FN(gated)(j->y + row * j->E + at,
                                                  j->z + row * j->zs + at, j->n, v, NULL));
@@ -68,6 +69,7 @@ TARGET static void FN(gate_backward_item)(int64_t item, void *arg)
     for (int64_t row = item * ROWS; row < end; row++)
         for (int64_t g = 0, at = 0; at < j->E; g++, at += j->n) {
             const int64_t from = row * j->E + at, zat = row * j->zs + at;
+            FN(ahead)(j->z + zat, j->zs, j->n, 0);
             const float r = FN(rms)(j, FN(gated)(j->y + from, j->z + zat, j->n, v, s));
             VF dot = { 0 };
             for (int64_t c = 0; c < j->n; c += LANES) {
@@ -89,9 +91,12 @@ TARGET static void FN(gate_backward_item)(int64_t item, void *arg)
                 const VF y = FN(take)(j->y + from + c, left);
                 if (j->gy) FN(give)(j->gy + from + c, gv * z * t, left, j->add_y);
                 if (j->gz)
-                    FN(gain)(j->gz + zat + c, gv * y * t * (1.0f + z * (1.0f - t)), left);
+                    FN(give)(j->gz + zat + c, gv * y * t * (1.0f + z * (1.0f - t)), left,
+                             j->add_z);
             }
         }
+    for (int64_t row = item * ROWS; j->gz && !j->add_z && row < end; row++)
+        for (int64_t c = j->zs - j->tail; c < j->zs; c++) j->gz[row * j->zs + c] = 0.0f;
 }
 
 #include "lanes_end.h"

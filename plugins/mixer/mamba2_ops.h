@@ -14,13 +14,17 @@
 enum { ROWS = 64 };                                 /* of an item of the norm         */
 enum { CONV_CHANNELS = 256, CONV_CHUNK = 32 };
 
+/* The op's attr: features of a group; and those at the end of z's rows that, like z, are not
+ * the convolution's. */
+typedef struct gate_part { int64_t n, tail; } gate_part;
+
 typedef struct gate_job {
-    int64_t rows, E, n, zs;                         /* n: features of a group         */
+    int64_t rows, E, n, zs, tail;
     int64_t pad, room;                              /* n padded; floats of an item    */
     const float *y, *z, *w, *gout;
     float  *out, *gy, *gz;
     float  *part;                                   /* of an item: v, sigmoid, h, gw  */
-    int     add_y;
+    int     add_y, add_z;
 } gate_job;
 
 #define LANES 4
@@ -69,7 +73,7 @@ static void each_of(int64_t floats, int64_t items, void (*body)(int64_t, void *)
 static conv_part conv_part_of(int64_t from)
 {
     const loops l = loops_of(mls->isa);
-    return (conv_part){ from, CONV_CHANNELS, 0, l.conv_forward, l.conv_backward };
+    return (conv_part){ from, CONV_CHANNELS, l.conv_forward, l.conv_backward };
 }
 
 /* ---- The gate and its norm --------------------------------------------------------- */
@@ -78,9 +82,10 @@ enum { G_Y, G_ALL, G_W }; /* z: the first E features of G_ALL */
 
 static gate_job gate_job_of(const mls_call *k)
 {
+    const gate_part *p = k->attr;
     const mls_t y = k->in[G_Y];
     gate_job j = { .rows = y->dim[0] * y->dim[1], .E = y->dim[2],
-                   .n = *(const int64_t *)k->attr, .zs = k->in[G_ALL]->dim[2],
+                   .n = p->n, .tail = p->tail, .zs = k->in[G_ALL]->dim[2],
                    .y = y->data, .z = k->in[G_ALL]->data, .w = k->in[G_W]->data,
                    .out = k->out[0]->data };
     j.pad = (j.n + 63) / 64 * 64;
@@ -104,10 +109,9 @@ static void gate_backward(const mls_call *k)
     float *gw = k->in[G_W]->grad;
     gate_job j = gate_job_of(k);
     if (!j.part) return;
-    mls_clear_if_fresh(k, G_ALL);
     mls_clear_if_fresh(k, G_W);
     j.gout = k->out[0]->grad, j.gy = k->in[G_Y]->grad, j.gz = k->in[G_ALL]->grad;
-    j.add_y = !mls_is_fresh(k, G_Y);
+    j.add_y = !mls_is_fresh(k, G_Y), j.add_z = !mls_is_fresh(k, G_ALL);
     each_of(j.rows * j.E, items, loops_of(mls->isa).gate_backward, &j);
     for (int64_t i = 0; gw && i < items; i++)
         for (int64_t e = 0; e < j.E; e++)

@@ -133,8 +133,7 @@ FUN void FN(finish)(const scan_job *j, int64_t t0, int64_t len, int64_t b, int64
         FN(ahead)(gu, j->B * j->E, width, 1);
         FN(ahead)(graw, j->B * j->E, width, 1);
         if (FN(masked)(j, t0 + t, b)) {
-            /* and the half of x | z that is the convolution's, which fills the real rows */
-            if (gz && !j->add_z) memset(gz, 0, bytes), memset(gz - j->E, 0, bytes);
+            if (gz && !j->add_z) memset(gz, 0, bytes);
             if (gu && !j->add_u) memset(gu, 0, bytes);
             if (graw && !j->add_raw) memset(graw, 0, bytes);
             continue;

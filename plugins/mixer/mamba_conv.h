@@ -144,9 +144,12 @@ FUN void FN(conv_behind)(int64_t K, const conv_job *j, int64_t b, int64_t e0, in
             float *gx = j->gx + (FN(conv_row)(j, b, r0 + t, e0) - j->x);
             FN(ahead)(gx, j->B * j->xs, width, 1);
             for (int64_t k = 0, c = 0; c < width; k++, c += LANES)
-                FN(give)(gx + c, w.x[k][t], width - c, !j->alone);
+                FN(put)(gx + c, w.x[k][t], width - c);
         }
     }
+    for (int64_t t = 0, r = 0; j->gx && j->step && t < j->T; t++)
+        if (r < real && j->step[b * j->T + r] == t) r++;
+        else memset(j->gx + (t * j->B + b) * j->xs + e0, 0, (size_t)width * sizeof(float));
     for (int64_t r = 1 - K; j->gpast && chunks && r < 0; r++) {
         float *to = j->gpast + (b * (K - 1) + K - 1 + r) * j->E + e0;
         for (int64_t k = 0, c = 0; c < width; k++, c += LANES)

@@ -262,6 +262,14 @@ static double outer_flops(const mls_call *k)
 static const mls_op outer_scan = { sizeof outer_scan, "mixer.outer", outer_forward,
                                    outer_backward, outer_flops };
 
+/* Keys that are taken once are not read again when their gradient is there; nor are values. */
+static inline unsigned outer_over(const outer *p, const mls_t in[OUTER_INPUTS])
+{
+    const int64_t GN = p->groups * p->keys;
+    const int64_t width = p->heads * p->size + (in[OUTER_K] ? 0 : GN) + (in[OUTER_Q] ? 0 : GN);
+    return p->keys <= KEYS && in[OUTER_X]->dim[2] == width ? MLS_OVER(OUTER_X) : 0;
+}
+
 /* y; the state is loaded from s and stored there.  in[OUTER_S] is filled in here. */
 static inline mls_t outer_apply(mls_ctx *c, const outer *p, mls_t in[OUTER_INPUTS],
                          mls_state *s, mls_t *last)
@@ -275,8 +283,8 @@ static inline mls_t outer_apply(mls_ctx *c, const outer *p, mls_t in[OUTER_INPUT
                             : mls->tensor(c, 1, 1, 1);
     const mls_t out[OUTER_OUTPUTS] = { y, s1, border };
     in[OUTER_S] = mls->load(c, s);
-    mls_apply_as(c, MLS_WRITES | MLS_OMITS | MLS_FORGETS, &outer_scan, p, in,
-                 OUTER_INPUTS, out, OUTER_OUTPUTS);
+    mls_apply_as(c, MLS_WRITES | MLS_OMITS | MLS_FORGETS | outer_over(p, in), &outer_scan, p,
+                 in, OUTER_INPUTS, out, OUTER_OUTPUTS);
     mls->store(c, s, s1);
     if (last) *last = s1;
     return y;
