@@ -220,13 +220,13 @@ static void copy_body(int64_t i, void *arg)
 static int is_sum(const function *f);
 
 /* The gradient of an input that a sum passes through as it is: copied, if it is the first
- * to come.  0: it must be added.                                                       */
+ * to come and does not lie there.  0: it must be added.                                */
 static int pass_on(const mls_call *k, pair *p, int i)
 {
     if (!(k->fresh >> i & 1)) return 0;
     if (is_sum(k->attr) && k->in[i]->count == k->in[0]->count) {
         p->to = k->in[i]->grad;
-        mls_rows_run(k->in[0]->count, 1, copy_body, p);
+        if (p->to != k->out[0]->grad) mls_rows_run(k->in[0]->count, 1, copy_body, p);
         return 1;
     }
     mls_grad_clear(k, i);
@@ -279,7 +279,8 @@ mls_t mls_grad_binary(mls_ctx *c, mls_binary f, mls_t a, mls_t b)
         return mls_grad_empty(c);
     }
     const mls_t y = mls_grad_like(c, a), ins[] = { a, b };
-    mls_tape_apply_as(c, MLS_WRITES | functions[f].forgets, &functions[f].op, &functions[f], ins,
-                      2, &y, 1);
+    const unsigned passes = f == MLS_ADD ? MLS_PASSES(0) | MLS_PASSES(1) : 0;
+    mls_tape_apply_as(c, MLS_WRITES | passes | functions[f].forgets, &functions[f].op,
+                      &functions[f], ins, 2, &y, 1);
     return y;
 }
