@@ -22,7 +22,12 @@ static struct {
     int     helpers;               /* workers with a smaller number may take part     */
 } job;
 
-static _Atomic int64_t next_item;
+/* Each thread begins with the same share of the items in every loop, so that it finds what it
+ * wrote in the one before in its own cache, and then helps the others with theirs. */
+static struct share {
+    _Atomic int64_t next;
+    int64_t         end;
+} share_of[MOST] __attribute__((aligned(64)));
 static atomic_int open_job, active, sleepers, busy;
 static atomic_uint generation;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -40,14 +45,17 @@ static void relax(void)
 #endif
 }
 
-static void take_items(void)
+static void take_items(int me)
 {
+    const int threads = job.helpers + 1;
     inside = 1;
-    for (;;) {
-        const int64_t i =
-            atomic_fetch_add_explicit(&next_item, 1, memory_order_relaxed);
-        if (i >= job.n) break;
-        job.body(i, job.arg);
+    for (int k = 0; k < threads; k++) {
+        struct share *s = &share_of[(me + k) % threads];
+        for (;;) {
+            const int64_t i = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed);
+            if (i >= s->end) break;
+            job.body(i, job.arg);
+        }
     }
     inside = 0;
 }
@@ -73,7 +81,7 @@ static void *work(void *number)
         sleep_until_after(seen);
         seen = atomic_load(&generation);
         atomic_fetch_add(&active, 1);
-        if (atomic_load(&open_job) && me < job.helpers) take_items();
+        if (atomic_load(&open_job) && me < job.helpers) take_items(me + 1);
         atomic_fetch_sub(&active, 1);
     }
     return NULL;
@@ -124,7 +132,10 @@ static void share(int64_t n, void (*body)(int64_t i, void *arg), void *arg, int 
     job.arg = arg;
     job.n = n;
     job.helpers = helpers;
-    atomic_store(&next_item, 0);
+    for (int64_t k = 0; k <= helpers; k++) {
+        atomic_store(&share_of[k].next, n * k / (helpers + 1));
+        share_of[k].end = n * (k + 1) / (helpers + 1);
+    }
     atomic_store(&open_job, 1);
     atomic_fetch_add(&generation, 1);
     if (atomic_load(&sleepers)) {
@@ -132,7 +143,7 @@ static void share(int64_t n, void (*body)(int64_t i, void *arg), void *arg, int 
         pthread_cond_broadcast(&wake);
         pthread_mutex_unlock(&lock);
     }
-    take_items();
+    take_items(0);
     atomic_store(&open_job, 0);
     for (int spins = 0; atomic_load(&active); spins++) {
         if (spins < PATIENCE) relax();

@@ -1,7 +1,9 @@
 #include "bench/cost.h"
 
+#include "base/parfor.h"
+#include "bench/clock.h"
+
 #include <string.h>
-#include <time.h>
 
 /* ---- sums ------------------------------------------------------------------------ */
 
@@ -261,12 +263,11 @@ mls_bench_cost mls_bench_cost_of_call(const mls_op *op, const mls_call *k, int b
 
 /* ---- the tally ------------------------------------------------------------------- */
 
+/* As a row's own: threads that wait for each other take processor time too. */
 static double seconds(void)
 {
-    struct timespec t;
-    return clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t)
-               ? 0.0
-               : (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    const mls_bench_time t = mls_bench_now();
+    return mls_parfor_count() > 1 ? t.wall : t.cpu;
 }
 
 static mls_bench_op *find(mls_bench_tally *t, const char *name)
