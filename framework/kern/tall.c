@@ -4,18 +4,24 @@
 #include "base/parfor.h"
 #include "kern/kern.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { DEPTH = 256, BLOCK = 192, FEW = 48, LEAST = 4, MOST = 1 << 20 };
 
 typedef struct tall {
-    int64_t m, n, k, lda, ldc, block;      /* block: rows of an item                    */
-    const float *a, *bias;
-    const float *pack;                     /* [k / DEPTH][n / 16][depth][16]            */
+    int64_t m, n, k, lda, ldb, ldc, block; /* block: rows of an item                    */
+    const float *a, *b, *bias;
     float  *c;
-    int     add;
+    int     trans_b, add;
+    uint64_t call;                         /* which one this is of all                  */
 } tall;
+
+/* B as this thread packed it last, [k / DEPTH][n / 16][depth][16]: each does so for itself,
+ * since a cache gets what another has written more slowly than it makes it.              */
+typedef struct packed { uint64_t call; float *at; int64_t size; } packed;
+static _Thread_local packed own;
 
 static int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
 static int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
@@ -23,15 +29,12 @@ static int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
 /* Memory of this thread, kept for the next product; NULL if there is none. */
 static float *room(int64_t floats)
 {
-    static _Thread_local float *kept;
-    static _Thread_local int64_t size;
-    if (floats <= size) return kept;
+    if (floats <= own.size) return own.at;
     void *p = NULL;
-    free(kept);
+    free(own.at);
     const int got = !posix_memalign(&p, 64, (size_t)floats * sizeof(float));
-    kept = got ? p : NULL;
-    size = got ? floats : 0;
-    return kept;
+    own = (packed){ 0, got ? p : NULL, got ? floats : 0 };
+    return own.at;
 }
 
 #if defined(__x86_64__)
@@ -50,13 +53,9 @@ int mls_k_tall(int trans_b, int64_t m, int64_t n, int64_t k, const float *a, int
 {
     const int wide = mls->isa == MLS_ISA_AVX512;
     if (mls->isa == MLS_ISA_PLAIN || m < LEAST || n < 4 || padded(n) > MOST / k) return 0;
-    float *to = room(padded(n) * k);
-    if (!to) return 0;
-    const tall t = { m, n, k, lda, ldc, m < 4 * BLOCK ? FEW : BLOCK, a, bias, to, c, add };
-    for (int64_t k0 = 0; k0 < k; k0 += DEPTH)
-        (wide ? pack_avx512 : pack_avx2)(trans_b, n, least(k - k0, DEPTH),
-                                         trans_b ? b + k0 : b + k0 * ldb, ldb,
-                                         to + k0 * padded(n));
+    static _Atomic uint64_t calls;
+    const tall t = { m, n, k, lda, ldb, ldc, m < 4 * BLOCK ? FEW : BLOCK, a, b, bias, c, trans_b,
+                     add, atomic_fetch_add(&calls, 1) + 1 };
     const int64_t items = (m + t.block - 1) / t.block;
     void (*const body)(int64_t, void *) = wide ? one_block_avx512 : one_block_avx2;
     if (share) mls_parfor(items, body, (void *)(uintptr_t)&t);

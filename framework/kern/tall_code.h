@@ -44,14 +44,35 @@ FUN void FN(narrow)(int64_t rows, int64_t w, int64_t depth, const float *a, int6
         memcpy(c + r * ldc, part + r * PANEL, (size_t)w * sizeof *part);
 }
 
+/* Columns [j, j + n) of rows [k0, k0 + depth) of op(B). */
+FUN void FN(pack_part)(const tall *t, int64_t k0, int64_t depth, int64_t j, int64_t n, float *to)
+{
+    FN(pack)(t->trans_b, n, depth, t->b + (t->trans_b ? k0 + j * t->ldb : k0 * t->ldb + j),
+             t->ldb, to);
+}
+
+/* NULL: no memory. */
+FUN const float *FN(pack_all)(const tall *t)
+{
+    if (own.call == t->call) return own.at;
+    float *to = room(padded(t->n) * t->k);
+    for (int64_t k0 = 0; to && k0 < t->k; k0 += DEPTH)
+        FN(pack_part)(t, k0, least(t->k - k0, DEPTH), 0, t->n, to + k0 * padded(t->n));
+    own.call = t->call;
+    return to;
+}
+
 TARGET static void FN(one_block)(int64_t item, void *arg)
 {
     const tall *t = arg;
     const int64_t from = item * t->block, to = least(from + t->block, t->m);
-    const float *p = t->pack;
+    const float *all = FN(pack_all)(t);
+    float few[PANEL * DEPTH];
     for (int64_t k0 = 0; k0 < t->k; k0 += DEPTH) {
         const int64_t depth = least(t->k - k0, DEPTH);
-        for (int64_t j = 0; j < t->n; j += PANEL, p += PANEL * depth)
+        for (int64_t j = 0; j < t->n; j += PANEL) {
+            const float *p = all ? all + k0 * padded(t->n) + j * depth : few;
+            if (!all) FN(pack_part)(t, k0, depth, j, least(t->n - j, PANEL), few);
             for (int64_t i = from; i < to; i += STRIP) {
                 const int64_t rows = least(to - i, STRIP), w = t->n - j;
                 const float *a = t->a + i * t->lda + k0, *start = NULL;
@@ -64,6 +85,7 @@ TARGET static void FN(one_block)(int64_t item, void *arg)
                 else
                     FN(narrow)(rows, w, depth, a, t->lda, p, start, lds, c, t->ldc);
             }
+        }
     }
 }
 
