@@ -8,6 +8,7 @@
 #include "grad/tape-inner.h"
 
 #include <stdint.h>
+#include <string.h>
 
 /* Large pieces are a few lines longer than they need be: of equal powers of two, those side
  * by side would begin at the same place of a page and be in the way of one another.       */
@@ -183,6 +184,7 @@ static void put(mls_spare *of, spare *s, size_t bytes)
 void mls_tape_give(mls_tape *t, void *floats, int64_t count)
 {
     if (mls_places_notes(t->places)) mls_places_given(t->places, floats);
+    if (t->spoils && !t->rehearses) memset(floats, 0xff, (size_t)count * sizeof(float));
     put(&t->spare, floats, mls_tape_bytes(count));
 }
 

@@ -383,8 +383,12 @@ static int takes(mls_ctx *c, tensor *x)
         return 0;
     }
 #ifdef MLS_HOSTILE      /* a gradient that backward leaves unwritten shows up as NaN */
-    memset(x->t.grad, 0xff, (size_t)x->t.count * sizeof(float));
+    const int spoils = 1;
+#else
+    const int spoils = c->tape->spoils;
 #endif
+    if (spoils && !c->tape->rehearses)
+        memset(x->t.grad, 0xff, (size_t)x->t.count * sizeof(float));
     x->owned = 1;
     return 1;
 }

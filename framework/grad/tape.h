@@ -67,6 +67,7 @@ struct mls_tape {
     int64_t   dropouts;     /* how many were applied                                 */
     int       steady;       /* 1: dropout drops nothing, in training too             */
     int       check;        /* 1: look at what every op gives; slow                  */
+    int       spoils;       /* 1: floats that are done with, and new gradients, are NaN; slow */
     mls_tape_bad bad;       /* what that found first; path NULL: nothing             */
     const mls_tape_watch *watch; /* NULL: nobody                                          */
     int       events;       /* MLS_EVENTS_*: how products with spikes are made (events.h) */

@@ -158,6 +158,43 @@ static void rematerialises(mls_probe *p)
     }
 }
 
+/* ---- Memory that is used again ------------------------------------------------------ */
+
+/* As training runs it: what an op says that its backward does not read is gone, and what it
+ * is done with is NaN. */
+static void in_less_memory(mls_rig *r, mls_rig *less)
+{
+    int64_t count;
+    const float *want = mls_values_output(r, NULL, &count);
+    mls_probe_same(r->p, r->v, "output in memory that is used again", mls_rig_fresh(less, NULL),
+                   want, count, r->B, r->out);
+    mls_rig_backward(r);
+    mls_rig_backward(less);
+    mls_values_grads(less, "in memory that is used again", mls_net_grad(r->net), 0.0);
+    mls_values_states(less, "in memory that is used again", mls_rig_states(r, NULL), 0.0);
+}
+
+static void reuses_memory(mls_probe *p)
+{
+    const mls_variant *v;
+    const int n = mls_probe_variants(p, &v);
+    for (int i = 0; i < n; i++)
+        for (int masked = 0; masked < 2; masked++) {
+            const mls_mark mark = mls_arena_mark(&p->arena);
+            const mls_rig_size long_enough = {.T = 48};        /* short ones are left alone */
+            mls_rig r, less;
+            mls_rig_open(&r, p, &v[i], long_enough, MLS_TRAIN, p->seed);
+            mls_rig_open(&less, p, &v[i], long_enough, MLS_TRAIN, p->seed);
+            if (!mls_run_reuse(less.run, 0)) mls_probe_fail(p, "out of memory");
+            mls_run_tape(less.run)->spoils = 1;
+            if (masked) r.batch.mask = r.mask, less.batch.mask = less.mask;
+            in_less_memory(&r, &less);
+            mls_rig_close(&r);
+            mls_rig_close(&less);
+            mls_arena_release(&p->arena, mark);
+        }
+}
+
 /* ---- Not a number -------------------------------------------------------------------
  */
 
@@ -284,6 +321,8 @@ const mls_case mls_cases_states[] = {
     {"rematerialises",
      "Run again in backward, a node gives the same outputs and gradients",
      MLS_NETWORK_KINDS, 20, rematerialises},
+    {"reuses-memory", "Backward does without what it says that it does not read",
+     MLS_NETWORK_KINDS, 30, reuses_memory},
     {"bad-input", "A NaN is found where it was put and reaches no other sample",
      MLS_NETWORK_KINDS, 20, bad_input},
     {"state-width-honest",
