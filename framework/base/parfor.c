@@ -18,16 +18,15 @@ enum { MOST = 64, SPIN = 40000, PATIENCE = 200000 };
 static struct {
     void (*body)(int64_t i, void *arg);
     void  *arg;
-    int64_t n;
     int     helpers;               /* workers with a smaller number may take part     */
 } job;
 
 /* Each thread begins with the same share of the items in every loop, so that it finds what it
  * wrote in the one before in its own cache, and then helps the others with theirs. */
 static struct share {
-    _Atomic int64_t next;
+    _Atomic int64_t next __attribute__((aligned(64)));
     int64_t         end;
-} share_of[MOST] __attribute__((aligned(64)));
+} share_of[MOST];
 static atomic_int open_job, active, sleepers, busy;
 static atomic_uint generation;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -130,7 +129,6 @@ static void share(int64_t n, void (*body)(int64_t i, void *arg), void *arg, int 
     if (made < helpers) make_workers(helpers);
     job.body = body;
     job.arg = arg;
-    job.n = n;
     job.helpers = helpers;
     for (int64_t k = 0; k <= helpers; k++) {
         atomic_store(&share_of[k].next, n * k / (helpers + 1));

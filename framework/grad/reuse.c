@@ -351,20 +351,12 @@ static void will_be_made(const mls_note *n)
     tensor *x = mls_tape_inner(n->out[0]);
     int fits = n->can & MLS_REPEATS && !(n->can & MLS_TAPE_FORGETS_IN) && n->n_out <= MOST;
     for (int i = 1; i < n->n_out; i++) fits &= !n->out[i] || n->out[i]->dim[0] <= 1;
-    if (!fits || x->parent) return;
-    x->maker = n;
-    for (int i = 0; i < n->n_in; i++) {
-        tensor *of = n->in[i] ? mls_tape_inner(n->in[i]) : NULL;
-        if (!of || !bears(n->can, i, n->in[i])) continue;
-        if (of->makes) of->over = -(1 << 20);               /* of one only is it known */
-        of->makes = x;
-    }
+    if (fits && !x->parent) x->maker = n;
 }
 
 int mls_reuse_over(const mls_tape *t, const tensor *x)
 {
     if (!t->reuse || !x->number || x->number > t->reuse->planned || held(t->reuse, x)) return 0;
-    if (x->makes && !x->makes->t.data && (x->makes->kept || x->makes->asked)) return 0;
     return x->over > 0 && x->over == x->kept + x->asked;
 }
 

@@ -32,7 +32,6 @@ typedef struct tensor {
     int            over;       /* and how many bear gradients in their place (MLS_OVER)   */
     uint16_t      *half;       /* its values in 16 bits, once its floats are gone        */
     const mls_note *maker;     /* or who makes them again                                */
-    struct tensor *makes;      /* what is made of its values again by one who bears that  */
 } tensor;
 
 static inline tensor *mls_tape_inner(mls_t x) { return (tensor *)(uintptr_t)x; }

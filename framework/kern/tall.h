@@ -1,6 +1,7 @@
 /* tall.h - products of many rows with one small matrix, such as that of all steps of a
  * sequence with a weight.  OpenBLAS packs both sides of each call; here only the small
- * one is packed, once, and the many rows are read where they lie.                      */
+ * one is packed, once by each thread, and the many rows are read where they lie.  C must
+ * not overlap the others.                                                               */
 #ifndef MLS_KERN_TALL_H
 #define MLS_KERN_TALL_H
 

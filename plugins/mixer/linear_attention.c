@@ -198,7 +198,7 @@ static void setup(mls_ctx *c, void *self)
         return;
     }
     p->width = D;
-    p->o = (outer){ .heads = H, .groups = H, .size = D / H, .keys = D / H };
+    p->o = (outer){ .heads = H, .groups = H, .size = D / H, .keys = D / H, .own = 1 };
     p->in_proj = mls->weight(c, "in_proj.weight", (p->gate ? 4 : 3) * D, D, MLS_LINEAR);
     p->out_proj = mls->weight(c, "out_proj.weight", D, D, MLS_LINEAR);
     if (p->decay != DECAY_NONE)

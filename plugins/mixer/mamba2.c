@@ -100,7 +100,7 @@ static void setup(mls_ctx *c, void *self)
     if (mls->connected(c, "mod_c"))
         p->mod_c = mls->weight(c, "mod_c.weight", GN, mls->width(c, "mod_c"), zero);
     p->o = (outer){ .heads = H, .groups = p->groups, .size = P, .keys = p->state,
-                    .k = p->mod_b ? 0 : E, .q = p->mod_c ? 0 : E + GN };
+                    .k = p->mod_b ? 0 : E, .q = p->mod_c ? 0 : E + GN, .own = 1 };
     p->past = mls->state(c, "conv", (K - 1) * W, 0.0, NULL,
                          "last inputs of the convolution, oldest first");
     p->ssm = mls->state(c, "ssm", E * p->state, 0.0, NULL, "state S, [head][n][p]");

@@ -20,6 +20,7 @@
 typedef struct outer { /* attr of the op: lives as long as the network     */
     int64_t heads, groups, size, keys; /* H, G, P, N               */
     int64_t x, k, q; /* where in their tensors' features they begin */
+    int     own;     /* nobody else reads the tensor of x           */
 } outer;
 
 enum {
@@ -262,12 +263,13 @@ static double outer_flops(const mls_call *k)
 static const mls_op outer_scan = { sizeof outer_scan, "mixer.outer", outer_forward,
                                    outer_backward, outer_flops };
 
-/* Keys that are taken once are not read again when their gradient is there; nor are values. */
+/* Keys that are taken once are not read again when their gradient is there; nor are values.
+ * What is narrower than its tensor would clear the rest of it.                            */
 static inline unsigned outer_over(const outer *p, const mls_t in[OUTER_INPUTS])
 {
     const int64_t GN = p->groups * p->keys;
     const int64_t width = p->heads * p->size + (in[OUTER_K] ? 0 : GN) + (in[OUTER_Q] ? 0 : GN);
-    return p->keys <= KEYS && in[OUTER_X]->dim[2] == width ? MLS_OVER(OUTER_X) : 0;
+    return p->own && p->keys <= KEYS && in[OUTER_X]->dim[2] == width ? MLS_OVER(OUTER_X) : 0;
 }
 
 /* y; the state is loaded from s and stored there.  in[OUTER_S] is filled in here. */

@@ -136,8 +136,7 @@ static void each_case(unsigned can, void (*look)(int which, int half, const part
 
 static void lies_over(int which, int half, const part *p)
 {
-    const int over = which == ALONE || which == BORNE || which == AGAIN ||
-                     (which == LATER && !half);     /* else what is made again would be wrong */
+    const int over = which == ALONE || which == BORNE || which == AGAIN || which == LATER;
     if (p->over != over)
         fail_msg("case %d, half %d: the gradient %s over the values", which, half,
                  over ? "is not" : "lies");

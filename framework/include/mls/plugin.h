@@ -430,13 +430,15 @@ enum { MLS_WRITES = 1, /* where bit i of k->fresh is set, in[i]->grad holds noth
        MLS_FORGETS = 4, /* backward reads no out[0]->data                         */
        MLS_REPEATS = 8  /* nor that, and forward is so quick that it may run again, in
                            backward, to give out[0]->data to those who read it    */ };
-/* Where a gradient may lie in memory that is there already, for i < 8:
- * in[i]->grad == in[i]->data in backward, which reads no value there that it, or an op that
- * says the same of that tensor, has written.  A tensor is so treated where all do that read
- * it in backward and one of them MLS_WRITES its gradient.                                 */
+/* Where a gradient may lie in memory that is there already, for i < 8.  MLS_OVER: in backward
+ * in[i]->grad may be in[i]->data.  It reads no value there once it has written that; and what
+ * it reads, forward and backward, no other op reads or writes the gradient of that says
+ * MLS_OVER of this tensor: they share it out.  It is done where all who read the tensor in
+ * backward say so, and the first of these to run MLS_WRITES: that one may leave the others
+ * theirs, and clears nothing of it (mls_clear_if_fresh would clear the values).            */
 #define MLS_OVER(i)   (1u << (8 + (i)))
-/* in[i]->grad == out[0]->grad where the two are of one size: backward reads no value of that
- * once it has written it.  With MLS_WRITES.                                               */
+/* in[i]->grad may be out[0]->grad where the two are of one size: backward reads no value of
+ * that once it has written it.  With MLS_WRITES.                                          */
 #define MLS_PASSES(i) (1u << (24 + (i)))
 
 /* Extension "mls.array-file/1": arrays from HDF5 and .npy files, whole, as float. */
