@@ -19,7 +19,7 @@ typedef struct again {
     mls_run  *run;
     node     *n;
     int64_t   t0, steps, dropouts;
-    int       many;               /* rows, and not in pieces                            */
+    int       many;               /* rows, so that a plan is worth it                   */
     int       n_states;           /* of the node and its parts                          */
     int       n_after;            /* of these, those that somebody reads afterwards     */
     mls_state **state;            /* [n_states]                                         */
@@ -239,7 +239,7 @@ static again *remember(mls_run *run, node *n, int64_t t0, int64_t steps)
     again *g = mls_arena_zalloc(a, sizeof *g);
     if (!g) return NULL;
     *g = (again){ .run = run, .n = n, .t0 = t0, .steps = steps,
-                  .many = steps == n->steps && steps * run->batch >= ROWS,
+                  .many = steps * run->batch >= ROWS,
                   .dropouts = run->tape.dropouts,
                   .state = mls_arena_alloc(a, (size_t)(count + 1) * sizeof *g->state),
                   .before = mls_arena_alloc(a, (size_t)(count + 1) * sizeof *g->before) };
