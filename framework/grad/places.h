@@ -1,8 +1,8 @@
 /* places.h - where in one piece of memory each of a step's floats lie.
  *
  * Taking the smallest free piece, as pool.c does, leaves holes that nothing fits: up to
- * 25 % of a step, the most where floats come and go as those of 16 bits do.  Who has seen a whole step come
- * and go can do better: the largest first, each at the lowest place that is free all the
+ * 25 % of a step, the most where floats come and go as those of 16 bits do.  Who has seen a
+ * whole step come and go can do better: the largest first, each at the lowest place that is free all the
  * time that it is there.
  *
  *     t->places = mls_places_new(key);         then a step of `t`, rehearsed: it is noted

@@ -431,11 +431,13 @@ enum { MLS_WRITES = 1, /* where bit i of k->fresh is set, in[i]->grad holds noth
        MLS_REPEATS = 8  /* nor that, and forward is so quick that it may run again, in
                            backward, to give out[0]->data to those who read it    */ };
 /* Where a gradient may lie in memory that is there already, for i < 8.  MLS_OVER: in backward
- * in[i]->grad may be in[i]->data.  It reads no value there once it has written that; and what
- * it reads, forward and backward, no other op reads or writes the gradient of that says
- * MLS_OVER of this tensor: they share it out.  It is done where all who read the tensor in
- * backward say so, and the first of these to run MLS_WRITES: that one may leave the others
- * theirs, and clears nothing of it (mls_clear_if_fresh would clear the values).            */
+ * in[i]->grad may be in[i]->data.
+ *   - It reads no value there once it has written the gradient of it.
+ *   - Several ops may say so of one tensor if they share it out: each reads, forward and
+ *     backward, a part of its own, and writes the gradient of that part alone.
+ *   - It is done where all who read the tensor in backward say so and the first of these to
+ *     run MLS_WRITES.  That one leaves the others' parts as they are, and clears nothing:
+ *     mls_clear_if_fresh would clear the values.                                           */
 #define MLS_OVER(i)   (1u << (8 + (i)))
 /* in[i]->grad may be out[0]->grad where the two are of one size: backward reads no value of
  * that once it has written it.  With MLS_WRITES.                                          */
